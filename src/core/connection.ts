@@ -1,0 +1,96 @@
+export const PLATFORMS = ['vos', 'linux'] as const
+export type Platform = (typeof PLATFORMS)[number]
+
+export const ALGORITHM_PROFILES = ['modern', 'legacy-vos'] as const
+export type AlgorithmProfile = (typeof ALGORITHM_PROFILES)[number]
+
+/** Time limits of one connection in milliseconds; each phase has its own, and its own error code. */
+export interface Timings {
+  readonly connectMs: number
+  readonly identMs: number
+  readonly keyExchangeMs: number
+  readonly loginMs: number
+  readonly shellMs: number
+  readonly promptMs: number
+  /** Quiet after which an unterminated prompt counts as the prompt. */
+  readonly quietMs: number
+  /** Silence after the welcome block before the device is nudged with one Enter. */
+  readonly nudgeMs: number
+  readonly echoMs: number
+  /** A read-only command, such as the service list. */
+  readonly commandMs: number
+  readonly firstStateMs: number
+  readonly silenceWarningMs: number
+  readonly silenceLimitMs: number
+  readonly pollMs: number
+  readonly pollLimitMs: number
+  /** How long a lost device is tried again (TCP only) before a look at it is given up. */
+  readonly reconnectMs: number
+  readonly deadlineMs: number
+}
+
+/** Source: docs/architecture.md, "Time limits", which follow the timings seen on real appliances. */
+export const DEFAULT_TIMINGS: Timings = {
+  connectMs: 15_000,
+  identMs: 30_000,
+  keyExchangeMs: 30_000,
+  loginMs: 120_000,
+  shellMs: 15_000,
+  promptMs: 120_000,
+  quietMs: 250,
+  nudgeMs: 15_000,
+  echoMs: 10_000,
+  commandMs: 120_000,
+  firstStateMs: 60_000,
+  silenceWarningMs: 120_000,
+  silenceLimitMs: 300_000,
+  pollMs: 10_000,
+  pollLimitMs: 300_000,
+  reconnectMs: 300_000,
+  deadlineMs: 20 * 60_000,
+}
+
+/** A pinned host key: the only key that this connection accepts. */
+export interface HostKey {
+  readonly type: string
+  /** `SHA256:` and unpadded base64, as OpenSSH prints it. */
+  readonly fingerprint: string
+}
+
+/** How a connection authenticates. Named, never searched for. */
+export type CredentialSource =
+  | { readonly type: 'none' }
+  /** A password, sealed in the database. */
+  | { readonly type: 'sealed' }
+  /** An unencrypted private key file, read at the moment of use. */
+  | { readonly type: 'key'; readonly path: string }
+
+export interface Connection {
+  readonly id: number
+  readonly name: string
+  readonly host: string
+  readonly port: number
+  readonly username: string
+  readonly platform: Platform
+  /** The service that `restart` means when none is named; null when there is none. */
+  readonly service: string | null
+  readonly credential: CredentialSource
+  readonly hostKey: HostKey | null
+  readonly algorithms: AlgorithmProfile
+  /** Compare the echo of a typed command before Enter. Off for a device that does not echo until Enter. */
+  readonly echo: boolean
+  /** The byte that means Enter. */
+  readonly enter: 'cr' | 'lf'
+  /** Linux: run systemctl through `sudo -n`. */
+  readonly sudo: boolean
+  /** Where they differ from {@link DEFAULT_TIMINGS}. */
+  readonly timings: Partial<Timings>
+}
+
+export const DEFAULT_SERVICE: Record<Platform, string | null> = { vos: 'Cisco Tomcat', linux: null }
+
+/** Two connections with the same key are one device: work on one excludes work on the other. */
+export function deviceKey(connection: Pick<Connection, 'host' | 'port'>): string {
+  const host = connection.host.toLowerCase().replace(/\.$/, '')
+  return host.includes(':') ? `[${host}]:${connection.port}` : `${host}:${connection.port}`
+}

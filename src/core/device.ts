@@ -1,0 +1,80 @@
+import type { VosError } from './errors.ts'
+
+/** The four states that every appliance uses, as VOS prints them. A device may print others: they are kept verbatim. */
+export type KnownState = 'STARTED' | 'STOPPED' | 'STARTING' | 'STOPPING'
+
+/** One service as the device lists it. */
+export interface ServiceState {
+  /** The exact name on the device. */
+  readonly name: string
+  /** Upper case, trimmed: a {@link KnownState} or whatever the device printed. */
+  readonly state: string
+  /** The device's words after the state, verbatim; empty when it gave none. */
+  readonly reason: string
+  /**
+   * A value that differs after every start of the service (systemd's InvocationID): a change proves a restart.
+   * Absent where the platform has none, as on VOS.
+   */
+  readonly identity?: string
+  /** Why a restart of it must not be sent, when the platform says so. */
+  readonly refusal?: 'not_activated' | 'stopped_by_admin' | 'masked' | 'cuts_session'
+}
+
+/** The phase that a state between STARTED and STOPPED stands for; null for a state at rest. */
+export function movingPhase(state: string): 'stopping' | 'starting' | null {
+  if (state === 'STOPPING') return 'stopping'
+  return state === 'STARTING' ? 'starting' : null
+}
+
+/** What a login taught us. Nothing in it is secret. */
+export interface SessionFacts {
+  readonly hostKey: { readonly type: string; readonly fingerprint: string }
+  /** The peer's identification string, sanitised. */
+  readonly software: string
+  readonly algorithms: { readonly kex: string; readonly cipher: string; readonly mac: string }
+  /** The authentication method that worked, as SSH names it. */
+  readonly method: string
+  /** From the first network byte to the ready prompt, in milliseconds. */
+  readonly loginMs: number
+}
+
+/** What the device does after the command was sent, in the order in which it was seen. */
+export type Observation =
+  /** The one byte (or the one exec request) has been handed to the kernel. */
+  | { readonly type: 'sent' }
+  /** A whole output line, sanitised. */
+  | { readonly type: 'line'; readonly text: string }
+  /** A whole state line, or a changed state seen by polling. */
+  | { readonly type: 'state'; readonly service: ServiceState; readonly text: string }
+  /** No byte for this long; a warning, not an end. */
+  | { readonly type: 'silent'; readonly forMs: number }
+  /** A question that vosctl does not answer. Nothing is sent any more. */
+  | { readonly type: 'question'; readonly text: string }
+  /** The command ended by itself: the prompt is back, or the exit status is known. */
+  | { readonly type: 'ended'; readonly exitStatus?: number }
+  /** The session is gone; what the device does now is not visible. */
+  | { readonly type: 'lost'; readonly error: VosError }
+
+/**
+ * A device as a recipe sees it. Every method rejects with a VosError; when the operation is cancelled or out of time it
+ * rejects with the reason of the operation's signal. No method ever repeats a command, and none after `login` logs in
+ * again: `reconnect` is a fresh connection that a recipe asks for explicitly.
+ */
+export interface Device {
+  /** TCP, key exchange, host key. When it resolves, no credential has left this machine. */
+  connect(options?: { readonly patient?: boolean }): Promise<{ readonly username: string; readonly method: string }>
+  /** The single authentication attempt, then up to the prompt. */
+  login(): Promise<SessionFacts>
+  /** The device's service list, read now. `named` makes sure that a service which is not loaded is listed too. */
+  services(named?: string): Promise<readonly ServiceState[]>
+  /** Everything short of acting: on VOS the typed command whose echo was compared. Resolves to the command's text. */
+  prepare(service: string): Promise<string>
+  /** Notes the clocks. `commit` refuses with `woke_up_late` if more than a second has passed since. */
+  arm(): void
+  /** Sends the one byte that makes the device act, then reports what it does. Ends after `ended` or `lost`. */
+  commit(): AsyncIterable<Observation>
+  /** Polls the service list at the connection's pace until its limit; ends when the limit is reached. */
+  follow(named: string): AsyncIterable<readonly ServiceState[]>
+  /** Leaves politely where that is possible, then closes everything. Never rejects; may be called at any time, twice too. */
+  close(): Promise<void>
+}

@@ -1,0 +1,338 @@
+import type { ServiceState, SessionFacts } from './device.ts'
+import type { ErrorInfo } from './errors.ts'
+import { milestone, type Usual } from './progress.ts'
+
+export const OPERATION_TYPES = ['ssh_test', 'service_restart', 'certificate_renewal'] as const
+export type OperationType = (typeof OPERATION_TYPES)[number]
+
+export const STATUSES = [
+  'pending',
+  'in_progress',
+  'completed',
+  'failed',
+  'cancelled',
+  'interrupted',
+  'unknown',
+] as const
+export type Status = (typeof STATUSES)[number]
+
+export const PHASES = [
+  'accepted',
+  'connecting',
+  'ready',
+  'dispatching',
+  'stopping',
+  'starting',
+  'verifying',
+  'reconciling',
+  'settled',
+] as const
+export type Phase = (typeof PHASES)[number]
+
+/** Work of one group excludes other work of that group on the same device. */
+export const CONFLICT_GROUP = {
+  ssh_test: 'test',
+  service_restart: 'change',
+  certificate_renewal: 'change',
+} as const satisfies Record<OperationType, string>
+
+/** The first letter of an operation's id tells its type. */
+export const ID_LETTER = {
+  ssh_test: 't',
+  service_restart: 'r',
+  certificate_renewal: 'c',
+} as const satisfies Record<OperationType, string>
+
+export type SettledStatus = Exclude<Status, 'pending' | 'in_progress'>
+
+/** What happened, in the order in which it was written to disk. Everything else about an operation is derived. */
+export type OperationEvent =
+  | {
+      readonly type: 'accepted'
+      readonly operationType: OperationType
+      readonly connection: { readonly id: number; readonly name: string }
+      readonly device: string
+      /** As the person named it; the device's own name follows in `resolved`. */
+      readonly service: string | null
+      readonly createdBy: string
+      readonly reason: string | null
+      readonly batch: { readonly id: string; readonly position: number; readonly size: number } | null
+      readonly deadlineMs: number
+      readonly allow: { readonly startStopped: boolean; readonly cutSession: boolean }
+      readonly usual: Usual | null
+    }
+  /** The next thing on the network is ours. */
+  | { readonly type: 'connecting' }
+  /** Written before the one authentication attempt is made. */
+  | { readonly type: 'authenticating'; readonly username: string; readonly method: string }
+  | { readonly type: 'ready'; readonly facts: SessionFacts }
+  /** The service under its exact name, and the state of the house before we touch it. */
+  | {
+      readonly type: 'resolved'
+      readonly service: ServiceState
+      readonly started: readonly string[]
+      readonly listed: number
+    }
+  /** The intent. Only after this event is on disk may the byte be sent that makes the device act. */
+  | { readonly type: 'dispatching'; readonly command: string }
+  | { readonly type: 'sent' }
+  /** The service was seen moving: proof that this command did something. */
+  | { readonly type: 'stopping' | 'starting'; readonly seenIn: 'output' | 'list' }
+  /** A line that the device printed, sanitised; `state` when it is a state line of our service. */
+  | { readonly type: 'line'; readonly text: string; readonly state?: string }
+  /** The same line again, `times` times: a poll of the device, kept as a sign of life. */
+  | { readonly type: 'repeated'; readonly times: number }
+  | { readonly type: 'silent'; readonly forMs: number }
+  | { readonly type: 'evidence'; readonly what: string; readonly value: string }
+  | { readonly type: 'verifying'; readonly because: string }
+  | { readonly type: 'reconciling'; readonly because: string }
+  /** Device lines were left out, because the journal of this operation is full. */
+  | { readonly type: 'gap'; readonly lines: number; readonly lastLine: string; readonly lastState?: string }
+  | {
+      readonly type: 'settled'
+      readonly status: SettledStatus
+      readonly message: string
+      readonly error?: ErrorInfo
+    }
+  /** A person accepted an unknown outcome. */
+  | { readonly type: 'acknowledged'; readonly by: string }
+
+/** An event with its place: `seq` counts within its operation from 1, `cursor` over the whole journal. */
+export interface RecordedEvent {
+  readonly cursor: number
+  readonly operationId: string
+  readonly seq: number
+  /** Milliseconds since 1970, by the daemon's clock. */
+  readonly at: number
+  readonly event: OperationEvent
+}
+
+export interface Operation {
+  readonly id: string
+  readonly type: OperationType
+  readonly connection: { readonly id: number; readonly name: string }
+  readonly device: string
+  /** The exact name once it is resolved, until then as the person named it. */
+  readonly service: string | null
+  readonly createdBy: string
+  readonly reason: string | null
+  readonly batch: { readonly id: string; readonly position: number; readonly size: number } | null
+  readonly allow: { readonly startStopped: boolean; readonly cutSession: boolean }
+  readonly status: Status
+  readonly phase: Phase
+  readonly progress: number
+  /** One sentence for a person: what is going on, or how it ended. */
+  readonly message: string
+  readonly error: ErrorInfo | null
+  /** Was the device touched? `possible` from the intent on, `confirmed` once it was seen to act. */
+  readonly effect: 'none' | 'possible' | 'confirmed'
+  readonly seq: number
+  readonly startedAt: number
+  /** When the first network byte went out; null while it waits. */
+  readonly beganAt: number | null
+  readonly sentAt: number | null
+  readonly completedAt: number | null
+  readonly deadlineMs: number
+  readonly phaseStartedAt: number
+  /** Every phase entered so far with the time of entry. */
+  readonly phases: readonly { readonly phase: Phase; readonly at: number }[]
+  readonly lastDeviceAt: number | null
+  readonly lastLine: string | null
+  /** The last state of our service that the device printed. */
+  readonly lastState: string | null
+  readonly facts: SessionFacts | null
+  /** An attempt to authenticate is under way, or its answer was lost with the daemon. */
+  readonly authenticating: { readonly username: string; readonly method: string } | null
+  readonly baseline: {
+    readonly service: ServiceState
+    readonly started: readonly string[]
+    readonly listed: number
+  } | null
+  /** Seen STOPPING or STARTING after our command was sent. */
+  readonly transition: boolean
+  readonly reconciliations: number
+  readonly evidence: readonly { readonly at: number; readonly what: string; readonly value: string }[]
+  readonly usual: Usual | null
+  readonly acknowledged: { readonly by: string; readonly at: number } | null
+}
+
+const MOVES: Record<Phase, readonly Phase[]> = {
+  accepted: ['connecting', 'settled'],
+  connecting: ['ready', 'settled'],
+  ready: ['dispatching', 'settled'],
+  dispatching: ['stopping', 'starting', 'verifying', 'reconciling', 'settled'],
+  stopping: ['starting', 'verifying', 'reconciling', 'settled'],
+  starting: ['stopping', 'verifying', 'reconciling', 'settled'],
+  verifying: ['reconciling', 'settled'],
+  reconciling: ['reconciling', 'settled'],
+  settled: [],
+}
+
+const SENT_PHASES: readonly Phase[] = ['dispatching', 'stopping', 'starting', 'verifying', 'reconciling']
+
+/** May the command have been sent? True from the moment the intent is on disk. */
+export function maybeSent(operation: Pick<Operation, 'phase' | 'effect'>): boolean {
+  return SENT_PHASES.includes(operation.phase) || operation.effect !== 'none'
+}
+
+export function isSettled(operation: Pick<Operation, 'phase'>): boolean {
+  return operation.phase === 'settled'
+}
+
+/** An ended operation whose outcome nobody knows and nobody has accepted yet; it keeps its connection claimed. */
+export function needsAcknowledgement(operation: Pick<Operation, 'status' | 'acknowledged'>): boolean {
+  return operation.status === 'unknown' && operation.acknowledged === null
+}
+
+/** The state after an event. An event that is not newer than the operation changes nothing: it was seen before. */
+export function apply(operation: Operation | null, recorded: RecordedEvent): Operation {
+  if (operation === null) return begin(recorded)
+  if (recorded.seq <= operation.seq) return operation
+  if (recorded.seq !== operation.seq + 1)
+    throw new Error(`${operation.id}: event ${recorded.seq} after ${operation.seq}`)
+  const next = { ...operation, ...change(operation, recorded.event, recorded.at), seq: recorded.seq }
+  return { ...next, progress: Math.max(operation.progress, milestone(next)) }
+}
+
+function begin(recorded: RecordedEvent): Operation {
+  const { event, at } = recorded
+  if (event.type !== 'accepted') throw new Error(`${recorded.operationId}: the first event is ${event.type}`)
+  const { type: _, operationType, ...request } = event
+  return {
+    ...request,
+    id: recorded.operationId,
+    type: operationType,
+    status: 'pending',
+    phase: 'accepted',
+    progress: 0,
+    message: 'accepted',
+    error: null,
+    effect: 'none',
+    seq: recorded.seq,
+    startedAt: at,
+    beganAt: null,
+    sentAt: null,
+    completedAt: null,
+    phaseStartedAt: at,
+    phases: [{ phase: 'accepted', at }],
+    lastDeviceAt: null,
+    lastLine: null,
+    lastState: null,
+    facts: null,
+    authenticating: null,
+    baseline: null,
+    transition: false,
+    reconciliations: 0,
+    evidence: [],
+    acknowledged: null,
+  }
+}
+
+function change(operation: Operation, event: OperationEvent, at: number): Partial<Operation> {
+  switch (event.type) {
+    case 'accepted':
+      throw new Error(`${operation.id}: accepted twice`)
+    case 'connecting':
+      return {
+        ...enter(operation, 'connecting', at),
+        status: 'in_progress',
+        beganAt: at,
+        message: 'testing the SSH connection',
+      }
+    case 'authenticating':
+      return { authenticating: { username: event.username, method: event.method } }
+    case 'ready': {
+      const facts = { facts: event.facts, authenticating: null, lastDeviceAt: at }
+      // A second login, to look at the device after the link was lost, does not bring the operation back to `ready`.
+      if (operation.phase === 'reconciling') return facts
+      return { ...enter(operation, 'ready', at), ...facts, message: 'SSH connection successful' }
+    }
+    case 'resolved': {
+      const { service, started, listed } = event
+      return { service: service.name, baseline: { service, started, listed }, lastDeviceAt: at }
+    }
+    case 'dispatching':
+      return { ...enter(operation, 'dispatching', at), effect: 'possible', message: 'executing the restart command' }
+    case 'sent':
+      return { sentAt: at }
+    case 'stopping':
+    case 'starting': {
+      const moving = {
+        transition: true,
+        effect: 'confirmed' as const,
+        message: `the service is ${event.type}`,
+      }
+      const stays = operation.phase === event.type || ['verifying', 'reconciling'].includes(operation.phase)
+      return stays ? moving : { ...enter(operation, event.type, at), ...moving }
+    }
+    case 'line':
+      return {
+        lastDeviceAt: at,
+        lastLine: event.text,
+        ...(event.state === undefined ? {} : { lastState: event.state }),
+      }
+    case 'repeated':
+      return { lastDeviceAt: at }
+    case 'silent':
+      return {}
+    case 'gap':
+      return {
+        lastDeviceAt: at,
+        lastLine: event.lastLine,
+        ...(event.lastState === undefined ? {} : { lastState: event.lastState }),
+      }
+    case 'evidence':
+      return { evidence: [...operation.evidence, { at, what: event.what, value: event.value }] }
+    case 'verifying':
+      return { ...enter(operation, 'verifying', at), message: 'processing results' }
+    case 'reconciling':
+      return {
+        ...enter(operation, 'reconciling', at),
+        reconciliations: operation.reconciliations + 1,
+        message: `looking at the device: ${event.because}`,
+      }
+    case 'settled':
+      checkClaim(operation, event.status)
+      return {
+        ...enter(operation, 'settled', at),
+        status: event.status,
+        message: event.message,
+        error: event.error ?? null,
+        completedAt: at,
+        authenticating: null,
+        ...(event.status === 'interrupted' ? { effect: 'none' as const } : {}),
+      }
+    case 'acknowledged':
+      if (operation.status !== 'unknown') throw new Error(`${operation.id}: nothing to acknowledge`)
+      return { acknowledged: { by: event.by, at } }
+    default:
+      return event satisfies never
+  }
+}
+
+function enter(operation: Operation, phase: Phase, at: number): Partial<Operation> {
+  if (!MOVES[operation.phase].includes(phase)) throw new Error(`${operation.id}: ${operation.phase} → ${phase}`)
+  return { phase, phaseStartedAt: at, phases: [...operation.phases, { phase, at }] }
+}
+
+/** The name of the evidence that a changed {@link ServiceState.identity} leaves behind. */
+export const IDENTITY_CHANGED = 'identity changed'
+
+/** A service that reads STARTED proves nothing; that it was seen moving, or that its identity changed, does. */
+export function isProven(operation: Pick<Operation, 'transition' | 'evidence'>): boolean {
+  return operation.transition || operation.evidence.some(({ what }) => what === IDENTITY_CHANGED)
+}
+
+/** An ending may only be claimed with the right to it. This is the last guard: a recipe that lies fails here. */
+function checkClaim(operation: Operation, status: SettledStatus): void {
+  const sent = maybeSent(operation)
+  const allowed = {
+    completed: operation.type === 'ssh_test' ? operation.phase === 'ready' : sent && isProven(operation),
+    failed: true,
+    cancelled: !sent,
+    // After the intent only while it is certain that the byte never left: see `woke_up_late`.
+    interrupted: !sent || (operation.phase === 'dispatching' && operation.sentAt === null),
+    unknown: sent,
+  }[status]
+  if (!allowed) throw new Error(`${operation.id}: ${status} cannot be claimed in ${operation.phase}`)
+}

@@ -1,0 +1,154 @@
+import type { AlgorithmProfile, Connection, HostKey, Platform, Timings } from './connection.ts'
+import type { ServiceState } from './device.ts'
+import type { ErrorInfo } from './errors.ts'
+import type { Operation, OperationType, RecordedEvent } from './operation.ts'
+
+/**
+ * The Socket.IO contract between the daemon and everything that talks to it. Types only: the daemon parses what it gets
+ * with schemas.ts, the client trusts its own types. A change that an older peer would misread raises the version.
+ */
+export const PROTOCOL_VERSION = 1
+
+/** `operations` is everything; `connection:<id>` is one connection. */
+export type RoomName = 'operations' | `connection:${number}`
+
+/** A failed request is a value, not an exception. */
+export type Reply<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: Refusal }
+
+/** Why the daemon refused, with the operation that stands in the way when there is one. */
+export interface Refusal extends ErrorInfo {
+  readonly connection?: { readonly id: number; readonly name: string }
+  readonly holder?: Operation
+  /** With several targets: every one that was refused. The first is repeated above. */
+  readonly refused?: readonly Refusal[]
+}
+
+/** What the client says of itself when it connects. */
+export interface Handshake {
+  readonly protocol: number
+  readonly version: string
+}
+
+export interface DaemonInfo {
+  readonly version: string
+  readonly protocol: number
+  readonly pid: number
+  readonly startedAt: number
+  readonly stateDirectory: string
+  readonly active: number
+  readonly clients: number
+  readonly draining: boolean
+  readonly memoryBytes: number
+  /** Where the clock of the daemon stands, so that a client can draw with it. */
+  readonly now: number
+}
+
+export interface StartRequest {
+  /** Made by the client; the same id gives back the same operations, however often it is sent. */
+  readonly requestId: string
+  readonly operationType: Exclude<OperationType, 'certificate_renewal'>
+  /** In the order in which they shall run. */
+  readonly connectionIds: readonly number[]
+  readonly service?: string
+  readonly createdBy: string
+  readonly reason?: string
+  /** The operation's own time limit. */
+  readonly deadlineMs?: number
+  /** How many run at once; one at a time unless told otherwise. */
+  readonly parallel?: number
+  readonly ifRunning?: 'refuse' | 'attach' | 'skip'
+  readonly startStopped?: boolean
+  readonly cutSession?: boolean
+  /** A person at a terminal has been asked and wants it although an earlier outcome is unknown. */
+  readonly despiteUnknown?: boolean
+  /** A person at a terminal tries a login again that was refused before. */
+  readonly despiteLoginHold?: boolean
+  /** Check everything that can be checked without the device, and start nothing. */
+  readonly dryRun?: boolean
+}
+
+export interface StartResult {
+  /** The operations of this request in the order asked for: new ones, and with `attach` those that already ran. */
+  readonly operations: readonly Operation[]
+  readonly attached: readonly string[]
+  readonly skipped: readonly { readonly id: number; readonly name: string }[]
+  readonly batch: string | null
+}
+
+export interface Snapshot {
+  /** The board: all active operations, and those that settled in the last minutes or need a person. */
+  readonly operations: readonly Operation[]
+  /** Everything up to here is in the snapshot; events follow from the next one on. */
+  readonly cursor: number
+  /** With `after`: the events since then, if they are few enough; otherwise null and the snapshot stands alone. */
+  readonly missed: readonly RecordedEvent[] | null
+}
+
+export interface EventBatch {
+  readonly events: readonly RecordedEvent[]
+  /** The watcher fell behind and was cut back: it must subscribe again from its cursor. */
+  readonly behind?: boolean
+}
+
+export interface Heartbeat {
+  readonly now: number
+  readonly cursor: number
+}
+
+export interface ConnectionInput {
+  readonly name: string
+  readonly host: string
+  readonly port?: number
+  readonly username: string
+  readonly platform?: Platform
+  readonly service?: string | null
+  readonly keyPath?: string
+  readonly algorithms?: AlgorithmProfile
+  readonly algorithmsReason?: string
+  readonly echo?: boolean
+  readonly enter?: 'cr' | 'lf'
+  readonly sudo?: boolean
+  readonly timings?: Partial<Timings>
+}
+
+/** A connection with what a list shows beside it. */
+export interface ConnectionView extends Connection {
+  readonly last: { readonly id: string; readonly status: string; readonly completedAt: number | null } | null
+  readonly loginHold: { readonly since: number; readonly message: string } | null
+}
+
+export interface ClientToServerEvents {
+  'operation:start': Request<StartRequest, StartResult>
+  'operation:cancel': Request<{ id: string; by: string }, Operation>
+  'operation:acknowledge': Request<{ id: string; by: string }, Operation>
+  /** By id, by unique prefix, or `last` for the newest one of `createdBy`. */
+  'operation:get': Request<{ id: string; createdBy?: string }, Operation>
+  'operation:events': Request<{ id: string; afterSeq?: number; limit?: number }, readonly RecordedEvent[]>
+  'operation:history': Request<{ connectionId?: number; limit?: number }, readonly Operation[]>
+  subscribe: Request<{ room: RoomName; after?: number }, Snapshot>
+  'connection:list': Request<Record<string, never>, readonly ConnectionView[]>
+  'connection:add': Request<ConnectionInput, ConnectionView>
+  'connection:edit': Request<{ id: number; change: Partial<ConnectionInput> }, ConnectionView>
+  'connection:remove': Request<{ id: number }, ConnectionView>
+  /** Reads the device's host key; no credential leaves. */
+  'connection:host-key': Request<{ id: number }, HostKey>
+  'connection:trust': Request<{ id: number; hostKey: HostKey }, ConnectionView>
+  'connection:services': Request<{ id: number; despiteLoginHold?: boolean }, readonly ServiceState[]>
+  'credential:set': Request<{ id: number; password: string }, ConnectionView>
+  'credential:remove': Request<{ id: number }, ConnectionView>
+  'daemon:info': Request<Record<string, never>, DaemonInfo>
+  'daemon:stop': Request<{ mode: 'idle' | 'drain' | 'now' }, { readonly active: number }>
+}
+
+export type RequestName = keyof ClientToServerEvents
+export type RequestOf<Name extends RequestName> = Parameters<ClientToServerEvents[Name]>[0]
+export type ReplyOf<Name extends RequestName> =
+  Parameters<Parameters<ClientToServerEvents[Name]>[1]>[0] extends Reply<infer T> ? T : never
+
+export interface ServerToClientEvents {
+  /** Acknowledged by the client; the next batch waits for it. */
+  events: (batch: EventBatch, acknowledge: () => void) => void
+  heartbeat: (beat: Heartbeat) => void
+}
+
+type Request<Input, Output> = (input: Input, reply: (reply: Reply<Output>) => void) => void

@@ -1,0 +1,45 @@
+import { formatDuration } from '../duration.ts'
+import { VosError, type ErrorInfo } from '../errors.ts'
+import { maybeSent, type Operation, type OperationEvent } from '../operation.ts'
+
+type Settled = Extract<OperationEvent, { type: 'settled' }>
+
+/** The one place that turns an error into an ending: before the intent it failed, after it nobody knows. */
+export function endingFor(operation: Operation, thrown: unknown): Settled {
+  const error = thrown instanceof VosError ? thrown.toInfo() : bug()
+  if (!maybeSent(operation)) {
+    if (error.code === 'cancelled') return { type: 'settled', status: 'cancelled', message: error.message }
+    if (error.code === 'interrupted') return { type: 'settled', status: 'interrupted', message: error.message, error }
+    const code = error.code === 'deadline' ? 'deadline_before_sending' : error.code
+    return { type: 'settled', status: 'failed', message: error.message, error: { ...error, code } }
+  }
+  if (error.code === 'woke_up_late' && operation.phase === 'dispatching' && operation.sentAt === null) {
+    return { type: 'settled', status: 'interrupted', message: error.message, error }
+  }
+  const message = `outcome unknown: ${error.message}${lastSeen(operation)}`
+  const hint = `Look at the device: vosctl test ${operation.connection.name}. Then accept the outcome: vosctl ack ${operation.id}`
+  return { type: 'settled', status: 'unknown', message, error: { ...error, code: unknownCode(error), message, hint } }
+}
+
+/** After the intent only these codes tell the truth; any other one would claim that the device was not touched. */
+function unknownCode(error: ErrorInfo): ErrorInfo['code'] {
+  const kept = ['silence', 'deadline', 'not_confirmed', 'unanswered_question', 'bug'] as const
+  return kept.find((code) => code === error.code) ?? 'connection_lost_after_sending'
+}
+
+function lastSeen(operation: Operation): string {
+  const when =
+    operation.sentAt !== null && operation.lastDeviceAt !== null
+      ? ` ${formatDuration(operation.lastDeviceAt - operation.sentAt)} after sending`
+      : ''
+  if (operation.lastState !== null) return `; last seen ${operation.lastState}${when}`
+  return operation.lastLine === null ? '' : `; last line "${operation.lastLine}"${when}`
+}
+
+function bug(): ErrorInfo {
+  return {
+    code: 'bug',
+    message: 'vosctl failed in a way that it did not expect',
+    hint: 'Read the daemon log and report it: vosctl daemon logs',
+  }
+}

@@ -1,0 +1,155 @@
+import { movingPhase, type Device, type ServiceState } from '../device.ts'
+import { VosError } from '../errors.ts'
+import { isProven, type Operation } from '../operation.ts'
+import { resolveService } from '../service-name.ts'
+import { confirm } from './confirm.ts'
+import { reconcile } from './reconcile.ts'
+import { logIn, type Steps } from './steps.ts'
+
+/** Restarts one service and finds out what really happened. */
+export async function* serviceRestart(device: Device, operation: Operation): Steps {
+  const wanted = operation.service
+  if (wanted === null) {
+    throw new VosError('bad_request', `${operation.connection.name} has no default service. Nothing was sent.`, {
+      hint: 'Name one with --service.',
+    })
+  }
+  operation = yield { type: 'connecting' }
+  operation = yield* logIn(device)
+
+  const services = await device.services(wanted)
+  const service = resolveService(wanted, services)
+  refuseUnlessRestartable(service, operation)
+  const started = services.filter(({ state }) => state === 'STARTED').map(({ name }) => name)
+  operation = yield { type: 'resolved', service, started, listed: services.length }
+
+  const command = await device.prepare(service.name)
+  device.arm()
+  operation = yield { type: 'dispatching', command }
+  return yield* observe(device, operation, service.name)
+}
+
+function refuseUnlessRestartable(service: ServiceState, { connection, allow }: Operation): void {
+  const where = `"${service.name}" on ${connection.name}`
+  if (service.state === 'STOPPING' || service.state === 'STARTING') {
+    throw new VosError('service_moving', `${where} is already ${service.state}. Nothing was sent.`, {
+      hint: 'Somebody else is restarting it. Wait until it is STARTED and look again.',
+    })
+  }
+  switch (service.refusal) {
+    case undefined:
+      return
+    case 'not_activated':
+      throw new VosError('service_not_activated', `${where} is not activated on this node. Nothing was sent.`, {
+        hint: 'There is nothing to restart: activate it first, or leave it.',
+      })
+    case 'masked':
+      throw new VosError('service_masked', `${where} is masked. Nothing was sent.`, {
+        hint: `Unmask it on the host first: systemctl unmask ${service.name}`,
+      })
+    case 'stopped_by_admin':
+      if (allow.startStopped) return
+      throw new VosError(
+        'service_stopped_by_admin',
+        `${where} was stopped on purpose (${service.reason || service.state}). Nothing was sent.`,
+        {
+          hint: 'If it shall run: add --start-stopped.',
+        },
+      )
+    case 'cuts_session':
+      if (allow.cutSession) return
+      throw new VosError(
+        'service_cuts_session',
+        `Restarting ${where} would cut the session that restarts it. Nothing was sent.`,
+        {
+          hint: 'If you mean it: add --cut-session. The outcome may stay unknown.',
+        },
+      )
+    default:
+      service.refusal satisfies never
+  }
+}
+
+/** Follows the command's output. Every line goes to the journal; only whole state lines of this very service count. */
+async function* observe(device: Device, operation: Operation, name: string): Steps {
+  let stateSeen = false
+  let question: string | null = null
+  let exitStatus: number | undefined
+  const words: string[] = []
+  for await (const seen of device.commit()) {
+    switch (seen.type) {
+      case 'sent':
+        operation = yield { type: 'sent' }
+        break
+      case 'line':
+        if (seen.text === operation.lastLine) operation = yield { type: 'repeated', times: 1 }
+        else operation = yield { type: 'line', text: seen.text }
+        words.push(seen.text)
+        if (words.length > 8) words.shift()
+        break
+      case 'state': {
+        const own = seen.service.name === name
+        const { state } = seen.service
+        if (seen.text === operation.lastLine) operation = yield { type: 'repeated', times: 1 }
+        else operation = yield { type: 'line', text: seen.text, ...(own ? { state } : {}) }
+        if (!own) break
+        stateSeen = true
+        const phase = movingPhase(state)
+        if (phase && operation.phase !== phase) operation = yield { type: phase, seenIn: 'output' }
+        break
+      }
+      case 'silent':
+        operation = yield { type: 'silent', forMs: seen.forMs }
+        break
+      case 'question':
+        question = seen.text
+        operation = yield { type: 'line', text: seen.text }
+        break
+      case 'ended':
+        exitStatus = seen.exitStatus
+        break
+      case 'lost':
+        return yield* reconcile(device, operation, seen.error.message)
+      default:
+        seen satisfies never
+    }
+  }
+  if (question !== null && !isProven(operation)) {
+    return yield settledUnanswered(question)
+  }
+  const refused = !stateSeen && exitStatus !== 0
+  if (refused) return yield settledRefused(operation, words)
+  operation = yield { type: 'verifying', because: 'the command has ended' }
+  return yield* confirm(device, operation)
+}
+
+function settledRefused(operation: Operation, words: readonly string[]) {
+  const said = words.filter((line) => line.trim() !== '')
+  const message = `${operation.connection.name} refused the restart of "${operation.service}"${said.length > 0 ? `: ${said.at(-1)}` : ' without a word'}`
+  return {
+    type: 'settled',
+    status: 'failed',
+    message,
+    error: {
+      code: 'refused_by_device',
+      message,
+      hint: 'Read what the device said; it was not restarted.',
+      deviceLines: said,
+    },
+  } as const
+}
+
+function settledUnanswered(question: string) {
+  const message = `the device asked "${question}" and vosctl does not answer questions`
+  return {
+    type: 'settled',
+    status: 'unknown',
+    message,
+    error: {
+      code: 'unanswered_question',
+      message,
+      hint: 'Log in and look, then accept the outcome with vosctl ack.',
+      deviceLines: [question],
+    },
+  } as const
+}

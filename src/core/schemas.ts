@@ -1,0 +1,135 @@
+import { z } from 'zod'
+import { ALGORITHM_PROFILES, DEFAULT_TIMINGS, PLATFORMS, type Timings } from './connection.ts'
+import type { RequestName, RequestOf } from './protocol.ts'
+
+/**
+ * What the daemon accepts over its socket. Strict everywhere: an unknown key is an error, so a misspelt option can not be
+ * ignored silently, and `__proto__` is just another unknown key.
+ */
+
+/** One printable line: no control, bidi or other invisible character, because names are drawn on terminals. */
+function line(max: number, what: string) {
+  return z
+    .string()
+    .min(1, `${what} is empty`)
+    .max(max, `${what} is longer than ${max} characters`)
+    .refine((text) => !/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u.test(text), `${what} holds a control or invisible character`)
+}
+
+const id = z.int().positive()
+const operationId = z.string().regex(/^([a-z]-?[0-9a-z]{0,12}|last)$/, 'is not an operation id')
+const name = z
+  .string()
+  .regex(/^[A-Za-z][A-Za-z0-9._-]{0,62}$/, 'a name starts with a letter, then letters, digits, . _ and -, at most 63')
+  .refine((text) => text !== 'last', '"last" is a reserved word')
+const host = z
+  .string()
+  .max(253, 'is longer than 253 characters')
+  .regex(
+    /^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\.?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.%a-z0-9]*)$/,
+    'is not a host name or address',
+  )
+const port = z.int('is not a whole number').min(1, 'is below 1').max(65535, 'is above 65535')
+const milliseconds = z
+  .int()
+  .min(1)
+  .max(7 * 86_400_000)
+
+/** Every field may be left out, and none may be `undefined`: a change says what it changes. */
+function partial<Shape extends Record<string, z.ZodType>>(shape: Shape) {
+  const fields = Object.entries(shape).map(([key, schema]) => [key, z.exactOptional(schema)])
+  return z.strictObject(Object.fromEntries(fields) as { [Key in keyof Shape]: z.ZodExactOptional<Shape[Key]> })
+}
+
+const timings = partial(
+  Object.fromEntries(Object.keys(DEFAULT_TIMINGS).map((key) => [key, milliseconds])) as Record<
+    keyof Timings,
+    typeof milliseconds
+  >,
+)
+
+const hostKey = z.strictObject({
+  type: z.string().regex(/^[a-z0-9@.-]{1,64}$/, 'is not a host key type'),
+  fingerprint: z.string().regex(/^SHA256:[A-Za-z0-9+/]{43}$/, 'is not a SHA256 fingerprint'),
+})
+
+const required = { name, host, username: line(64, 'the username') }
+const optional = {
+  port,
+  platform: z.enum(PLATFORMS),
+  service: line(96, 'the service').nullable(),
+  keyPath: line(4096, 'the key path'),
+  algorithms: z.enum(ALGORITHM_PROFILES),
+  algorithmsReason: line(200, 'the reason'),
+  echo: z.boolean(),
+  enter: z.enum(['cr', 'lf']),
+  sudo: z.boolean(),
+  timings,
+}
+
+const nothing = z.strictObject({})
+
+export const REQUESTS = {
+  'operation:start': z.strictObject({
+    requestId: z.uuid(),
+    operationType: z.enum(['ssh_test', 'service_restart']),
+    connectionIds: z.array(id).min(1).max(1000),
+    service: line(96, 'the service').exactOptional(),
+    createdBy: line(64, 'the user name'),
+    reason: line(500, 'the reason').exactOptional(),
+    deadlineMs: milliseconds.exactOptional(),
+    parallel: z.int().min(1).max(1000).exactOptional(),
+    ifRunning: z.enum(['refuse', 'attach', 'skip']).exactOptional(),
+    startStopped: z.boolean().exactOptional(),
+    cutSession: z.boolean().exactOptional(),
+    despiteUnknown: z.boolean().exactOptional(),
+    despiteLoginHold: z.boolean().exactOptional(),
+    dryRun: z.boolean().exactOptional(),
+  }),
+  'operation:cancel': z.strictObject({ id: operationId, by: line(64, 'the user name') }),
+  'operation:acknowledge': z.strictObject({ id: operationId, by: line(64, 'the user name') }),
+  'operation:get': z.strictObject({ id: operationId, createdBy: line(64, 'the user name').exactOptional() }),
+  'operation:events': z.strictObject({
+    id: operationId,
+    afterSeq: z.int().min(0).exactOptional(),
+    limit: z.int().min(1).max(5000).exactOptional(),
+  }),
+  'operation:history': z.strictObject({
+    connectionId: id.exactOptional(),
+    limit: z.int().min(1).max(5000).exactOptional(),
+  }),
+  subscribe: z.strictObject({
+    room: z.union([z.literal('operations'), z.templateLiteral(['connection:', z.int().positive()])]),
+    after: z.int().min(0).exactOptional(),
+  }),
+  'connection:list': nothing,
+  'connection:add': partial(optional).extend(required),
+  'connection:edit': z.strictObject({ id, change: partial({ ...required, ...optional }) }),
+  'connection:remove': z.strictObject({ id }),
+  'connection:host-key': z.strictObject({ id }),
+  'connection:trust': z.strictObject({ id, hostKey }),
+  'connection:services': z.strictObject({ id, despiteLoginHold: z.boolean().exactOptional() }),
+  'credential:set': z.strictObject({
+    id,
+    password: z
+      .string()
+      .min(1, 'the password is empty')
+      .max(1024, 'the password is longer than 1024 characters')
+      .refine((text) => !/[\0\r\n]/.test(text), 'the password holds a line break'),
+  }),
+  'credential:remove': z.strictObject({ id }),
+  'daemon:info': nothing,
+  'daemon:stop': z.strictObject({ mode: z.enum(['idle', 'drain', 'now']) }),
+} as const satisfies { readonly [Name in RequestName]: z.ZodType<RequestOf<Name>> }
+
+export type Parsed<Name extends RequestName> = z.infer<(typeof REQUESTS)[Name]>
+
+/** `port: is above 65535`, one clause for each problem; values are left out, a password may be among them. */
+export function explain(error: z.ZodError): string {
+  return error.issues
+    .map((issue) => {
+      const path = issue.path.filter((part) => part !== 'change').join('.')
+      return path === '' ? issue.message : `${path}: ${issue.message}`
+    })
+    .join('; ')
+}
