@@ -96,6 +96,7 @@ const CODES = {
     'key_exchange_timeout',
     'login_timeout',
     'shell_timeout',
+    'channel_refused', // the server opens no terminal, or runs no command for this user
     'prompt_timeout',
     'command_timeout',
     'echo_timeout',

@@ -66,6 +66,8 @@ export type OperationEvent =
   /** Written before the one authentication attempt is made. */
   | { readonly type: 'authenticating'; readonly username: string; readonly method: string }
   | { readonly type: 'ready'; readonly facts: SessionFacts }
+  /** The device's service list, as a test reads it. */
+  | { readonly type: 'listed'; readonly services: readonly ServiceState[] }
   /** The service under its exact name, and the state of the house before we touch it. */
   | {
       readonly type: 'resolved'
@@ -246,6 +248,10 @@ function change(operation: Operation, event: OperationEvent, at: number): Partia
       // A second login, to look at the device after the link was lost, does not bring the operation back to `ready`.
       if (operation.phase === 'reconciling') return facts
       return { ...enter(operation, 'ready', at), ...facts, message: 'SSH connection successful' }
+    }
+    case 'listed': {
+      const value = `${event.services.length} services`
+      return { evidence: [...operation.evidence, { at, what: 'service list', value }], lastDeviceAt: at }
     }
     case 'resolved': {
       const { service, started, listed } = event

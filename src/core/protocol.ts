@@ -2,6 +2,7 @@ import type { AlgorithmProfile, Connection, HostKey, Platform, Timings } from '.
 import type { ServiceState } from './device.ts'
 import type { ErrorInfo } from './errors.ts'
 import type { Operation, OperationType, RecordedEvent } from './operation.ts'
+import type { Usual } from './progress.ts'
 
 /**
  * The Socket.IO contract between the daemon and everything that talks to it. Types only: the daemon parses what it gets
@@ -73,6 +74,13 @@ export interface StartResult {
   readonly attached: readonly string[]
   readonly skipped: readonly { readonly id: number; readonly name: string }[]
   readonly batch: string | null
+  /** With `dryRun`: what would run, and how long it usually takes. */
+  readonly plan?: readonly {
+    readonly id: number
+    readonly name: string
+    readonly service: string | null
+    readonly usual: Usual | null
+  }[]
 }
 
 export interface Snapshot {

@@ -8,7 +8,7 @@ export async function* sshTest(device: Device, operation: Operation): Steps {
   operation = yield { type: 'connecting' }
   operation = yield* logIn(device)
   const services = await device.services(operation.service ?? undefined)
-  yield { type: 'evidence', what: 'service list', value: `${services.length} services` }
+  operation = yield { type: 'listed', services }
   if (operation.service !== null) {
     const service = resolveService(operation.service, services)
     operation = yield { type: 'resolved', service, started: [], listed: services.length }

@@ -1,0 +1,134 @@
+import { randomUUID, type KeyObject } from 'node:crypto'
+import os from 'node:os'
+import { deviceKey, type Connection } from '../core/connection.ts'
+import type { ServiceState } from '../core/device.ts'
+import { VosError } from '../core/errors.ts'
+import { isSettled } from '../core/operation.ts'
+import type { ConnectionView, DaemonInfo, ReplyOf, RequestName, RequestOf } from '../core/protocol.ts'
+import { timingsOf, type Manager } from './manager.ts'
+import { sealPassword } from './ssh/credentials.ts'
+import { readHostKey } from './ssh/host-keys.ts'
+import type { OperationTable } from './store/operations.ts'
+import type { Store } from './store/store.ts'
+
+/** What the daemon does for each request; the server has parsed the input. `subscribe` belongs to the socket itself. */
+export type Handlers = {
+  readonly [Name in Exclude<RequestName, 'subscribe'>]: (
+    input: RequestOf<Name>,
+  ) => ReplyOf<Name> | Promise<ReplyOf<Name>>
+}
+
+export interface HandlerOptions {
+  readonly store: Store
+  readonly manager: Manager
+  /** Loaded when it is first needed, so that a daemon without passwords makes no key. */
+  readonly sealingKey: () => Promise<KeyObject>
+  readonly now: () => number
+  readonly info: () => DaemonInfo
+  readonly stop: (mode: 'idle' | 'drain' | 'now') => { readonly active: number }
+}
+
+export function createHandlers({ store, manager, sealingKey, now, info, stop }: HandlerOptions): Handlers {
+  const { connections, operations } = store
+
+  const view = (connection: Connection): ConnectionView => {
+    const last = [...manager.board().toReversed(), ...operations.history(connection.id, 1)].find(
+      (operation) => operation.connection.id === connection.id,
+    )
+    const hold = manager.loginHold(connection)
+    return {
+      ...connection,
+      last: last ? { id: last.id, status: last.status, completedAt: last.completedAt } : null,
+      loginHold: hold ? { since: hold.since, message: hold.message } : null,
+    }
+  }
+
+  const idle = (id: number, what: string): void => {
+    if (!manager.isBusy(id)) return
+    const { name } = connections.get(id)
+    throw new VosError('connection_in_use', `${name} cannot be ${what} while work is active on it.`, {
+      hint: 'Wait for it: vosctl ps',
+    })
+  }
+
+  const release = (connection: Connection): void =>
+    operations.clearLoginHold(deviceKey(connection), connection.username)
+
+  return {
+    'operation:start': (input) => manager.start(input),
+    'operation:cancel': ({ id, by }) => manager.cancel(id, by),
+    'operation:acknowledge': ({ id, by }) => manager.acknowledge(id, by),
+    'operation:get': ({ id, createdBy }) => manager.get(id, createdBy),
+    'operation:events': ({ id, afterSeq, limit }) =>
+      operations.events(manager.get(id).id, afterSeq ?? 0, limit ?? 1000),
+    'operation:history': ({ connectionId, limit }) => operations.history(connectionId ?? null, limit ?? 100),
+
+    'connection:list': () => connections.list().map(view),
+    'connection:add': (input) => view(store.write(() => connections.add(input, now()))),
+    'connection:edit': ({ id, change }) => {
+      idle(id, 'changed')
+      return view(store.write(() => connections.edit(id, change)))
+    },
+    'connection:remove': ({ id }) => {
+      idle(id, 'removed')
+      return view(store.write(() => connections.remove(id)))
+    },
+    'connection:host-key': async ({ id }) => {
+      const connection = connections.get(id)
+      const { name, host, port, algorithms } = connection
+      const target = { name, host, port, algorithms, timings: timingsOf(connection) }
+      return readHostKey(target, AbortSignal.timeout(timingsOf(connection).commandMs))
+    },
+    'connection:trust': ({ id, hostKey }) => view(store.write(() => connections.pin(id, hostKey))),
+    'connection:services': ({ id, despiteLoginHold }) =>
+      readServices(id, despiteLoginHold ?? false, manager, operations),
+
+    'credential:set': async ({ id, password }) => {
+      const key = await sealingKey()
+      idle(id, 'given another password')
+      const { host, port, username } = connections.get(id)
+      const sealed = sealPassword(key, password, { connectionId: id, host, port, username })
+      return view(
+        store.write(() => {
+          const connection = connections.setSealedPassword(id, sealed)
+          release(connection)
+          return connection
+        }),
+      )
+    },
+    'credential:remove': ({ id }) => {
+      idle(id, 'left without a credential')
+      return view(store.write(() => connections.setSealedPassword(id, null)))
+    },
+
+    'daemon:info': () => info(),
+    'daemon:stop': ({ mode }) => stop(mode),
+  }
+}
+
+/** A test whose list is asked for: the login has one road, with its hold and its place in the journal. */
+async function readServices(
+  connectionId: number,
+  despiteLoginHold: boolean,
+  manager: Manager,
+  operations: OperationTable,
+): Promise<readonly ServiceState[]> {
+  const { promise: ended, resolve } = Promise.withResolvers<void>()
+  const started = manager.start({
+    requestId: randomUUID(),
+    operationType: 'ssh_test',
+    connectionIds: [connectionId],
+    createdBy: os.userInfo().username,
+    despiteLoginHold,
+  })
+  const id = started.operations[0]?.id ?? ''
+  const stop = manager.onEvent((_, operation) => {
+    if (operation.id === id && isSettled(operation)) resolve()
+  })
+  await ended
+  stop()
+  const listed = operations.events(id, 0, 100).find(({ event }) => event.type === 'listed')
+  if (listed?.event.type === 'listed') return listed.event.services
+  const { error, message } = manager.get(id)
+  throw error ? VosError.fromInfo(error) : new VosError('interrupted', message)
+}

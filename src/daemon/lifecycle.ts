@@ -1,0 +1,118 @@
+import fs from 'node:fs'
+import net from 'node:net'
+import path from 'node:path'
+import type { Server } from 'node:http'
+import { VosError } from '../core/errors.ts'
+import { countConnections } from './store/database.ts'
+
+/** The kernel's limit for the path of a Unix socket, in bytes. */
+const MAX_SOCKET_PATH = 107
+
+export interface StatePaths {
+  readonly directory: string
+  readonly database: string
+  readonly socket: string
+  /** Who holds the lock: for messages only, the lock itself is the database's. */
+  readonly holder: string
+}
+
+export function statePaths(directory: string): StatePaths {
+  return {
+    directory,
+    database: path.join(directory, 'vosctl.db'),
+    socket: path.join(directory, 'run', 'vosd.sock'),
+    holder: path.join(directory, 'run', 'holder.json'),
+  }
+}
+
+/**
+ * Makes the state directory and its `run`, for nobody but this user.
+ * @throws VosError `state_directory` when it belongs to somebody else or others may look into it.
+ */
+export function prepareStateDirectory({ directory, socket }: StatePaths): void {
+  if (Buffer.byteLength(socket) > MAX_SOCKET_PATH) {
+    const message = `The socket path ${socket} is longer than the ${MAX_SOCKET_PATH} bytes that the system allows.`
+    throw new VosError('socket_path', message, { hint: 'Choose a shorter state directory.' })
+  }
+  for (const each of [directory, path.dirname(socket)]) makeOwn(each)
+}
+
+function makeOwn(directory: string): void {
+  try {
+    fs.mkdirSync(directory, { recursive: true, mode: 0o700 })
+  } catch (error) {
+    throw new VosError('state_directory', `Cannot make ${directory}: ${(error as Error).message}.`, { cause: error })
+  }
+  const stat = fs.lstatSync(directory)
+  if (!stat.isDirectory()) {
+    throw new VosError('state_directory', `${directory} is not a directory.`, { hint: 'Move it away.' })
+  }
+  const me = process.getuid?.()
+  if (me !== undefined && stat.uid !== me) {
+    throw new VosError('state_directory', `${directory} belongs to uid ${stat.uid}, and this is uid ${me}.`, {
+      hint: 'Run vosctl as the owner, or name another directory with --state-dir.',
+    })
+  }
+  if ((stat.mode & 0o077) !== 0) {
+    throw new VosError('state_directory', `${directory} is open to other users.`, {
+      hint: `Close it: chmod 700 ${directory}`,
+    })
+  }
+}
+
+/**
+ * Two stores mean two tables of claims, and so two restarts of one device. A variable in somebody's shell must not make a
+ * second store by accident; `--state-dir` says it on purpose.
+ */
+export function refuseSecondStore(directory: string, defaultDirectory: string): void {
+  const usual = statePaths(defaultDirectory).database
+  if (path.resolve(directory) === path.resolve(defaultDirectory) || !fs.existsSync(usual)) return
+  if (countConnections(usual) === 0) return
+  throw new VosError(
+    'state_directory',
+    `The environment leads to ${directory}, but ${defaultDirectory} already holds connections.`,
+    { hint: 'Two stores could restart one device twice. Unset the variable, or say it on purpose with --state-dir.' },
+  )
+}
+
+/** Listens on the Unix socket, for this user alone. Only the holder of the database's lock may call this. */
+export async function listen(server: Server, { socket }: StatePaths): Promise<void> {
+  const stat = fs.lstatSync(socket, { throwIfNoEntry: false })
+  if (stat && !stat.isSocket()) {
+    throw new VosError('socket_path', `${socket} is in the way and is not a socket. It was not touched.`, {
+      hint: 'Move it away.',
+    })
+  }
+  if (stat) fs.unlinkSync(socket)
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  server.once('error', reject)
+  // The umask of the process is 077, so the socket is 0600 from its first moment.
+  server.listen({ path: socket }, resolve)
+  await promise
+  server.removeListener('error', reject)
+}
+
+export function writeHolder({ holder }: StatePaths, version: string): void {
+  fs.writeFileSync(holder, JSON.stringify({ pid: process.pid, version }), { mode: 0o600 })
+}
+
+/** Waits until somebody answers on the socket: the daemon that was faster. */
+export async function isAnswered({ socket }: StatePaths): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>()
+  const probe = net.connect({ path: socket })
+  probe.once('connect', () => resolve(true))
+  probe.once('error', () => resolve(false))
+  const answered = await promise
+  probe.destroy()
+  return answered
+}
+
+/** `pid 2214, vosctl 0.1.0`, as the holder wrote it; what a person can use, if it is still true. */
+export function describeHolder({ holder }: StatePaths): string {
+  try {
+    const { pid, version } = JSON.parse(fs.readFileSync(holder, 'utf8')) as { pid: unknown; version: unknown }
+    return `pid ${Number(pid)}, vosctl ${String(version).replace(/[^\w.-]/g, '')}`
+  } catch {
+    return 'another process'
+  }
+}

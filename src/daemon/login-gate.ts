@@ -1,0 +1,79 @@
+/**
+ * One login at a time for a device and user: the second one waits for the answer to the first, so that a wrong password
+ * reaches the device once and not once for every operation that happens to begin together.
+ */
+export class LoginGate {
+  readonly #tails = new Map<string, Promise<void>>()
+
+  /** Resolves, when it is this caller's turn, to the function that ends the turn. Rejects with the signal's reason. */
+  async enter(key: string, signal: AbortSignal): Promise<() => void> {
+    const before = this.#tails.get(key) ?? Promise.resolve()
+    const { promise: mine, resolve: leave } = Promise.withResolvers<void>()
+    const tail = before.then(() => mine)
+    this.#tails.set(key, tail)
+    void tail.then(() => {
+      if (this.#tails.get(key) === tail) this.#tails.delete(key)
+    })
+    try {
+      await waitFor(before, signal)
+      return leave
+    } catch (error) {
+      leave()
+      throw error
+    }
+  }
+}
+
+/** At most `limit` at once; the others wait in order. */
+export class Slots {
+  #free: number
+  readonly #waiting: (() => void)[] = []
+
+  constructor(limit: number) {
+    this.#free = limit
+  }
+
+  async enter(signal: AbortSignal): Promise<() => void> {
+    if (this.#free > 0) {
+      this.#free--
+      return this.#leaveOnce()
+    }
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#waiting.push(resolve)
+    try {
+      await waitFor(promise, signal)
+      return this.#leaveOnce()
+    } catch (error) {
+      const index = this.#waiting.indexOf(resolve)
+      if (index === -1) this.#leave()
+      else this.#waiting.splice(index, 1)
+      throw error
+    }
+  }
+
+  #leaveOnce(): () => void {
+    let left = false
+    return () => {
+      if (!left) this.#leave()
+      left = true
+    }
+  }
+
+  #leave(): void {
+    const next = this.#waiting.shift()
+    if (next) next()
+    else this.#free++
+  }
+}
+
+async function waitFor(promise: Promise<void>, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted()
+  const { promise: aborted, reject } = Promise.withResolvers<never>()
+  const abort = () => reject(signal.reason as Error)
+  signal.addEventListener('abort', abort)
+  try {
+    await Promise.race([promise, aborted])
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
+}

@@ -1,0 +1,168 @@
+import fs from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { parseArgs } from 'node:util'
+import { exitStatus, exitStatusOf, VosError } from '../core/errors.ts'
+import { isSettled } from '../core/operation.ts'
+import { PROTOCOL_VERSION, type DaemonInfo } from '../core/protocol.ts'
+import { VERSION } from '../core/version.ts'
+import { createHandlers } from './handlers.ts'
+import { openDevice } from './devices/open.ts'
+import {
+  describeHolder,
+  listen,
+  prepareStateDirectory,
+  refuseSecondStore,
+  statePaths,
+  writeHolder,
+} from './lifecycle.ts'
+import { Manager } from './manager.ts'
+import { createVosServer } from './server.ts'
+import { loadSealingKey } from './ssh/credentials.ts'
+import { createSecretReader } from './secrets.ts'
+import { Store } from './store/store.ts'
+
+const IDLE_MS = 60 * 60_000
+/** How long SIGTERM lets the devices finish; systemd would kill after 90 s. */
+const DRAIN_MS = 75_000
+
+/** The composition root of the daemon: builds the parts, listens, and takes everything down again. */
+async function main(): Promise<void> {
+  process.umask(0o077)
+  const { values } = parseArgs({
+    options: {
+      'state-dir': { type: 'string' },
+      'config-dir': { type: 'string' },
+      'state-source': { type: 'string', default: 'flag' },
+      auto: { type: 'boolean', default: false },
+      version: { type: 'boolean', default: false },
+    },
+  })
+  if (values.version) {
+    process.stdout.write(`${VERSION}\n`)
+    return
+  }
+  const { homedir } = os.userInfo()
+  const defaultDirectory = path.join(homedir, '.local', 'state', 'vosctl')
+  const paths = statePaths(path.resolve(values['state-dir'] ?? defaultDirectory))
+  const configDirectory = path.resolve(values['config-dir'] ?? path.join(homedir, '.config', 'vosctl'))
+  if (values['state-source'] === 'env') refuseSecondStore(paths.directory, defaultDirectory)
+  prepareStateDirectory(paths)
+
+  const store = openStore(paths.database, () => describeHolder(paths))
+  if (!store) return
+  writeHolder(paths, VERSION)
+
+  const sealingKey = once(() => loadSealingKey(path.join(configDirectory, 'key')))
+  const readSecret = createSecretReader(store, sealingKey)
+  const manager = new Manager({
+    store,
+    openDevice: (connection, timings, signal) =>
+      openDevice({ connection, timings, signal, readSecret: () => readSecret(connection) }),
+    now: Date.now,
+    log,
+  })
+
+  const startedAt = Date.now()
+  const info = (): DaemonInfo => ({
+    version: VERSION,
+    protocol: PROTOCOL_VERSION,
+    pid: process.pid,
+    startedAt,
+    stateDirectory: paths.directory,
+    active: manager.active,
+    clients: server.clients(),
+    draining: manager.draining,
+    memoryBytes: process.memoryUsage.rss(),
+    now: Date.now(),
+  })
+
+  const leaveNow = new AbortController()
+  let stopping: Promise<void> | undefined
+  const stop = (reason: string): Promise<void> => {
+    stopping ??= (async () => {
+      log(`stopping: ${reason}, ${manager.active} active`)
+      await manager.drain(leaveNow.signal)
+      await server.close()
+      clearTimeout(idle)
+      fs.rmSync(paths.holder, { force: true })
+      store.close()
+      log('stopped')
+    })()
+    return stopping
+  }
+
+  let idle: NodeJS.Timeout | undefined
+  const watchIdle = () => {
+    if (!values.auto) return
+    clearTimeout(idle)
+    if (server.clients() > 0 || manager.active > 0) return
+    idle = setTimeout(() => void stop('idle for an hour'), IDLE_MS)
+  }
+  manager.onEvent((_, operation) => {
+    if (isSettled(operation)) watchIdle()
+  })
+
+  const handlers = createHandlers({
+    store,
+    manager,
+    sealingKey,
+    now: Date.now,
+    info,
+    stop: (mode) => {
+      const { active } = manager
+      if (mode === 'idle' && active > 0) return { active }
+      if (mode === 'now') leaveNow.abort()
+      // The reply goes out before the socket closes.
+      setImmediate(() => void stop(`asked to (${mode})`))
+      return { active }
+    },
+  })
+  const server = createVosServer({ store, manager, handlers, now: Date.now, log, onClients: watchIdle })
+
+  manager.recover()
+  await listen(server.http, paths)
+  log(`vosctl ${VERSION} listens on ${paths.socket} (pid ${process.pid})`)
+  watchIdle()
+
+  process.on('SIGHUP', () => undefined)
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      // The second signal, or the end of the time to drain, leaves what runs to the next daemon, which looks at it.
+      if (stopping) leaveNow.abort()
+      else setTimeout(() => leaveNow.abort(), DRAIN_MS).unref()
+      void stop(signal)
+    })
+  }
+}
+
+/** The store, or nothing when another daemon is the one: then this one has nothing to do. */
+function openStore(file: string, holder: () => string): Store | undefined {
+  try {
+    return new Store(file, (error) => {
+      log(`fatal: the database cannot be written: ${error.message}`)
+      process.exit(exitStatus('bug'))
+    })
+  } catch (error) {
+    if (!(error instanceof VosError) || error.code !== 'database_locked') throw error
+    log(`another daemon runs already (${holder()})`)
+    return undefined
+  }
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined
+  return () => (made ??= { value: make() }).value
+}
+
+function log(line: string): void {
+  process.stderr.write(`${new Date().toISOString()} vosd: ${line}\n`)
+}
+
+try {
+  await main()
+} catch (error) {
+  if (!(error instanceof VosError)) throw error
+  process.stderr.write(`vosd: ${error.message}${error.hint ? ` ${error.hint}` : ''}\n`)
+  process.exitCode = exitStatusOf(error.code)
+}

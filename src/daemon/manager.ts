@@ -1,0 +1,627 @@
+import { DEFAULT_TIMINGS, deviceKey, type Connection, type Timings } from '../core/connection.ts'
+import type { Device } from '../core/device.ts'
+import { formatDuration } from '../core/duration.ts'
+import { VosError, type ErrorCode } from '../core/errors.ts'
+import {
+  isSettled,
+  maybeSent,
+  needsAcknowledgement,
+  type Operation,
+  type OperationEvent,
+  type OperationType,
+  type RecordedEvent,
+} from '../core/operation.ts'
+import type { Refusal, StartRequest, StartResult } from '../core/protocol.ts'
+import { endingFor } from '../core/recipes/ending.ts'
+import { reconcile } from '../core/recipes/reconcile.ts'
+import { serviceRestart } from '../core/recipes/service-restart.ts'
+import { sshTest } from '../core/recipes/ssh-test.ts'
+import type { Recipe } from '../core/recipes/steps.ts'
+import { execute } from './executor.ts'
+import { LoginGate, Slots } from './login-gate.ts'
+import { createBatchId, createOperationId } from './operation-id.ts'
+import { RefusedError } from './refused-error.ts'
+import { conflictKey, conflictKeyOf, type LoginHold, type Recorded } from './store/operations.ts'
+import type { Store } from './store/store.ts'
+
+const RECIPES: Partial<Record<OperationType, Recipe>> = { ssh_test: sshTest, service_restart: serviceRestart }
+
+/** An accepted operation that a restarted daemon finds later than this is not begun any more: who asked has left. */
+const START_DEADLINE_MS = 5 * 60_000
+/** How long an ended operation stays on the board. */
+const BOARD_MS = 5 * 60_000
+const MAX_ACTIVE = 1000
+/** Handshakes at once: more would stall the event loop and overflow the listeners' backlogs, and gain nothing. */
+const MAX_CONNECTING = 16
+/** Device lines kept for each operation; what follows is counted. */
+const MAX_LINES = 2000
+const HISTORY_MS = 400 * 86_400_000
+const DAY_MS = 86_400_000
+
+/** After one of these the device may have counted a failed login, so nobody may try again but a person. */
+const LOGIN_HOLD_CODES: readonly ErrorCode[] = [
+  'login_refused',
+  'login_timeout',
+  'login_method',
+  'password_expired',
+  'deadline',
+  'bug',
+]
+
+export interface ManagerOptions {
+  readonly store: Store
+  /** Opens the port to a device; nothing goes out before its `connect`. */
+  readonly openDevice: (connection: Connection, timings: Timings, signal: AbortSignal) => Device
+  /** Milliseconds since 1970. */
+  readonly now: () => number
+  readonly log: (line: string) => void
+}
+
+interface Running {
+  readonly abort: AbortController
+  readonly done: Promise<void>
+}
+
+/** Accepts or refuses work, runs it, and keeps the board. Everything that it says has been written before. */
+export class Manager {
+  readonly #store: Store
+  readonly #openDevice: ManagerOptions['openDevice']
+  readonly #now: () => number
+  readonly #log: (line: string) => void
+  readonly #board = new Map<string, Operation>()
+  readonly #running = new Map<string, Running>()
+  readonly #lines = new Map<string, { kept: number; left: number; lastLine: string; lastState?: string }>()
+  readonly #despiteLoginHold = new Set<string>()
+  readonly #listeners = new Set<(recorded: RecordedEvent, operation: Operation) => void>()
+  readonly #gate = new LoginGate()
+  readonly #slots = new Slots(MAX_CONNECTING)
+  #draining = false
+  #sweep: NodeJS.Timeout | undefined
+
+  constructor(options: ManagerOptions) {
+    this.#store = options.store
+    this.#openDevice = options.openDevice
+    this.#now = options.now
+    this.#log = options.log
+    for (const operation of this.#store.operations.board()) this.#board.set(operation.id, operation)
+  }
+
+  /** Everything active, what ended in the last minutes, and what waits for a person. */
+  board(): Operation[] {
+    return [...this.#board.values()]
+  }
+
+  find(id: string): Operation | undefined {
+    return this.#board.get(id)
+  }
+
+  get active(): number {
+    return this.board().filter((operation) => !isSettled(operation)).length
+  }
+
+  get draining(): boolean {
+    return this.#draining
+  }
+
+  /** Calls back after each event is on disk. Returns how to end it. */
+  onEvent(listener: (recorded: RecordedEvent, operation: Operation) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /**
+   * Takes on work. When this returns, every new operation is on disk.
+   * @throws RefusedError when a target cannot be worked on; then nothing was started anywhere.
+   */
+  start(request: StartRequest): StartResult {
+    const known = this.#store.operations.request(request.requestId) as RememberedResult | null
+    if (known) return this.#recall(known)
+    if (this.#draining) throw new VosError('draining', 'The daemon is stopping and takes on no new work.')
+    const connections = request.connectionIds.map((id) => this.#store.connections.get(id))
+    refuseTwins(connections)
+    const { free, attached, skipped } = this.#admit(request, connections)
+    if (request.dryRun) return this.#plan(request, free, attached, skipped)
+    if (this.active + free.length > MAX_ACTIVE) {
+      throw new VosError('too_many_operations', `No more than ${MAX_ACTIVE} operations can be active at once.`)
+    }
+    const recorded = this.#accept(request, free, attached, skipped)
+    for (const one of recorded.events) this.#publish(one)
+    this.#schedule(recorded.events.map(({ operation }) => operation.id))
+    return this.#recall(recorded.result)
+  }
+
+  #admit(request: StartRequest, connections: readonly Connection[]) {
+    const free: Connection[] = []
+    const attached: string[] = []
+    const skipped: { id: number; name: string }[] = []
+    const refused: Refusal[] = []
+    for (const connection of connections) {
+      const holder = this.#holder(conflictKeyOf(connection, request.operationType))
+      if (holder && request.ifRunning === 'attach') attached.push(holder.id)
+      else if (holder && request.ifRunning === 'skip') skipped.push({ id: connection.id, name: connection.name })
+      else {
+        const refusal = holder ? busy(connection, holder) : this.#obstacle(request, connection)
+        if (refusal) refused.push(refusal)
+        else free.push(connection)
+      }
+    }
+    if (refused.length > 0) throw new RefusedError(refused)
+    return { free, attached, skipped }
+  }
+
+  #holder(key: string): Operation | undefined {
+    return this.board().find((one) => !isSettled(one) && conflictKey(one.device, one.type) === key)
+  }
+
+  /** What stands in the way besides other work. Checked again, where it can change, before the login. */
+  #obstacle(request: StartRequest, connection: Connection): Refusal | null {
+    const about = { connection: { id: connection.id, name: connection.name } }
+    const { name } = connection
+    const hold = this.loginHold(connection)
+    if (hold && !request.despiteLoginHold) return { ...loginHeld(connection, hold.message).toInfo(), ...about }
+    const unknown = this.#unacknowledged(connection, request.operationType)
+    if (unknown && !request.despiteUnknown) {
+      return {
+        code: 'unacknowledged',
+        message: `${name} is held: the outcome of ${unknown.id} is unknown and nobody has accepted it. Nothing was sent.`,
+        hint: `Look at the device, then: vosctl ack ${unknown.id}`,
+        holder: unknown,
+        ...about,
+      }
+    }
+    if (connection.hostKey === null) {
+      const hint = `Compare and pin it: vosctl connections trust ${name}`
+      return { code: 'host_key_unpinned', message: `${name} has no pinned host key. Nothing was sent.`, hint, ...about }
+    }
+    if (connection.credential.type === 'none') {
+      const hint = `Set one: vosctl credentials set ${name}`
+      return { code: 'no_credential', message: `${name} has no credential. Nothing was sent.`, hint, ...about }
+    }
+    const service = request.service ?? connection.service
+    if (request.operationType === 'service_restart' && service === null) {
+      return {
+        code: 'bad_request',
+        message: `${name} has no default service. Nothing was sent.`,
+        hint: 'Name one: --service <name>',
+        ...about,
+      }
+    }
+    return null
+  }
+
+  #unacknowledged(connection: Connection, type: OperationType): Operation | undefined {
+    const key = conflictKeyOf(connection, type)
+    return this.board().find((one) => needsAcknowledgement(one) && conflictKey(one.device, one.type) === key)
+  }
+
+  #accept(
+    request: StartRequest,
+    free: readonly Connection[],
+    attached: readonly string[],
+    skipped: StartResult['skipped'],
+  ): { readonly events: Recorded[]; readonly result: RememberedResult } {
+    const at = this.#now()
+    const { operations } = this.#store
+    const batch = free.length > 1 ? createBatchId() : null
+    try {
+      return this.#store.write(() => {
+        const events: Recorded[] = []
+        for (const connection of free) {
+          // The person who asked was told about the unknown outcome and goes on: that accepts it.
+          const unknown = request.despiteUnknown && this.#unacknowledged(connection, request.operationType)
+          if (unknown) events.push(operations.append(unknown, { type: 'acknowledged', by: request.createdBy }, at))
+        }
+        if (batch) operations.insertBatch(batch, at, request.parallel ?? 1)
+        const created = free.map((connection, index) =>
+          operations.insert(
+            createOperationId(request.operationType),
+            {
+              type: 'accepted',
+              operationType: request.operationType,
+              connection: { id: connection.id, name: connection.name },
+              device: deviceKey(connection),
+              service: request.service ?? connection.service,
+              createdBy: request.createdBy,
+              reason: request.reason ?? null,
+              batch: batch === null ? null : { id: batch, position: index + 1, size: free.length },
+              deadlineMs: request.deadlineMs ?? timingsOf(connection).deadlineMs,
+              allow: { startStopped: request.startStopped ?? false, cutSession: request.cutSession ?? false },
+              usual: operations.usual(connection, request.operationType, request.service ?? connection.service),
+            },
+            at,
+          ),
+        )
+        const ids = [...attached, ...created.map(({ operation }) => operation.id)]
+        const result = { ids, attached, skipped, batch }
+        operations.rememberRequest(request.requestId, at, result)
+        for (const { operation } of created) if (request.despiteLoginHold) this.#despiteLoginHold.add(operation.id)
+        return { events: [...events, ...created], result }
+      })
+    } catch (error) {
+      if ((error as { code?: string }).code !== 'SQLITE_CONSTRAINT_UNIQUE') throw error
+      // The index had the last word. Say who it is, from the disk.
+      for (const operation of operations.board()) this.#board.set(operation.id, operation)
+      this.#admit(request, free)
+      throw error
+    }
+  }
+
+  #recall({ ids, attached, skipped, batch }: RememberedResult): StartResult {
+    return { operations: ids.map((id) => this.get(id)), attached, skipped, batch }
+  }
+
+  #plan(
+    request: StartRequest,
+    free: readonly Connection[],
+    attached: readonly string[],
+    skipped: StartResult['skipped'],
+  ): StartResult {
+    const plan = free.map((connection) => {
+      const service = request.service ?? connection.service
+      const usual = this.#store.operations.usual(connection, request.operationType, service)
+      return { id: connection.id, name: connection.name, service, usual }
+    })
+    return { operations: attached.map((id) => this.get(id)), attached, skipped, batch: null, plan }
+  }
+
+  /**
+   * An operation by id, by a unique prefix of it, or `last`, the newest of `createdBy`.
+   * @throws VosError `unknown_operation` or `ambiguous`.
+   */
+  get(id: string, createdBy = ''): Operation {
+    const hint = 'See: vosctl ps, vosctl history'
+    if (id === 'last') {
+      const newest = this.#store.operations.newestOf(createdBy)
+      if (!newest) throw new VosError('unknown_operation', 'You have started nothing yet.', { hint })
+      return this.#board.get(newest.id) ?? newest
+    }
+    const found = this.#store.operations.find(id)
+    const exact = found.find((operation) => operation.id === id)
+    if (!exact && found.length > 1) {
+      const ids = found.map((operation) => operation.id).join(', ')
+      throw new VosError('ambiguous', `${id} fits several operations: ${ids}.`, { hint: 'Type one more character.' })
+    }
+    const one = exact ?? found[0]
+    if (!one) throw new VosError('unknown_operation', `There is no operation ${id}.`, { hint })
+    return one
+  }
+
+  /**
+   * Ends an operation whose command was not sent yet.
+   * @throws VosError `cannot_cancel` from the moment the intent is on disk, or when it has ended.
+   */
+  cancel(id: string, by: string): Operation {
+    const operation = this.get(id)
+    if (isSettled(operation)) {
+      throw new VosError('cannot_cancel', `${operation.id} has already ended: ${operation.message}.`)
+    }
+    if (maybeSent(operation)) {
+      const at = new Date(operation.sentAt ?? operation.phaseStartedAt).toTimeString().slice(0, 8)
+      throw new VosError('cannot_cancel', `${operation.id} cannot be taken back: the restart was sent at ${at}.`, {
+        hint: `Follow it: vosctl attach ${operation.id}`,
+      })
+    }
+    const reason = new VosError('cancelled', `cancelled by ${by} before anything was sent`)
+    const running = this.#running.get(operation.id)
+    if (running) running.abort.abort(reason)
+    else this.#record(operation, { type: 'settled', status: 'cancelled', message: reason.message })
+    return this.get(operation.id)
+  }
+
+  /** A person accepts an unknown outcome; the connection is free again. */
+  acknowledge(id: string, by: string): Operation {
+    const operation = this.get(id)
+    if (!needsAcknowledgement(operation)) {
+      throw new VosError('bad_request', `${operation.id} needs no acknowledgement: it is ${operation.status}.`)
+    }
+    return this.#record(operation, { type: 'acknowledged', by })
+  }
+
+  /** The hold on this login; an attempt of work that is still under way is none yet. */
+  loginHold(connection: Connection): LoginHold | null {
+    const hold = this.#store.operations.loginHold(deviceKey(connection), connection.username)
+    return hold && this.#board.get(hold.operationId)?.authenticating ? null : hold
+  }
+
+  /** Is anything active on this connection? */
+  isBusy(connectionId: number): boolean {
+    return this.board().some((one) => !isSettled(one) && one.connection.id === connectionId)
+  }
+
+  /** What a new daemon does with the work of the one before it: looks at the device, never sends again. */
+  recover(): void {
+    for (const operation of this.board()) {
+      if (isSettled(operation)) continue
+      if (operation.authenticating) {
+        this.#holdLogin(operation, 'the daemon ended during the login, and the answer is not known')
+      }
+      if (maybeSent(operation)) {
+        this.#log(
+          `${operation.id}: looking at ${operation.connection.name}, the daemon ended while it was ${operation.phase}`,
+        )
+        this.#run(operation, (device, now) =>
+          reconcile(device, now, 'the daemon ended while the restart was under way'),
+        )
+      } else {
+        const age = this.#now() - operation.startedAt
+        const fresh = operation.phase === 'accepted' && age >= 0 && age < START_DEADLINE_MS
+        if (!fresh) {
+          const message = 'the daemon ended before anything was sent'
+          this.#record(operation, {
+            type: 'settled',
+            status: 'interrupted',
+            message,
+            error: { code: 'interrupted', message, hint: 'It is safe to start it again.' },
+          })
+        }
+      }
+    }
+    this.#schedule(
+      this.board()
+        .filter(({ phase }) => phase === 'accepted')
+        .map(({ id }) => id),
+    )
+    this.#scheduleSweep()
+  }
+
+  /**
+   * Takes on nothing more, ends what was not sent yet, and waits for the rest, at most until `signal` aborts: what then
+   * still runs stays as it is on disk, for the next daemon to look at.
+   */
+  async drain(signal: AbortSignal): Promise<void> {
+    this.#draining = true
+    clearTimeout(this.#sweep)
+    const stop = new VosError('interrupted', 'the daemon stopped before anything was sent', {
+      hint: 'It is safe to start it again.',
+    })
+    for (const operation of this.board()) {
+      if (operation.phase === 'accepted' && !this.#running.has(operation.id)) {
+        this.#record(operation, { type: 'settled', status: 'interrupted', message: stop.message, error: stop.toInfo() })
+      } else if (!maybeSent(operation)) this.#running.get(operation.id)?.abort.abort(stop)
+    }
+    const leave = () => {
+      for (const { abort } of this.#running.values()) abort.abort(stop)
+    }
+    if (signal.aborted) leave()
+    signal.addEventListener('abort', leave)
+    await Promise.all([...this.#running.values()].map(({ done }) => done))
+    signal.removeEventListener('abort', leave)
+  }
+
+  /** Starts what is free to start: single operations at once, of a batch as many as run side by side. */
+  #schedule(ids: readonly string[]): void {
+    const batches = new Set<string>()
+    for (const id of ids) {
+      const operation = this.#board.get(id)
+      if (operation?.phase !== 'accepted' || this.#running.has(id)) continue
+      if (operation.batch) batches.add(operation.batch.id)
+      else this.#start(operation)
+    }
+    for (const batch of batches) this.#advanceBatch(batch)
+  }
+
+  #start(operation: Operation): void {
+    const recipe = RECIPES[operation.type]
+    if (!recipe) throw new Error(`no recipe for ${operation.type}`)
+    this.#run(operation, recipe)
+  }
+
+  /** The next ones of a batch; after the first that did not complete, none. */
+  #advanceBatch(batch: string): void {
+    if (this.#draining) return
+    const members = this.board()
+      .filter((operation) => operation.batch?.id === batch)
+      .toSorted((a, b) => (a.batch?.position ?? 0) - (b.batch?.position ?? 0))
+    const waiting = members.filter(({ id, phase }) => phase === 'accepted' && !this.#running.has(id))
+    // One that a person took out before it began says nothing about the others.
+    const bad = members.find(
+      ({ status, beganAt }) => !['pending', 'in_progress', 'completed'].includes(status) && beganAt !== null,
+    )
+    if (bad) {
+      const message = `not started: ${bad.connection.name} ended ${bad.status}`
+      for (const operation of waiting) this.#record(operation, { type: 'settled', status: 'cancelled', message })
+      return
+    }
+    const running = members.filter(({ id }) => this.#running.has(id)).length
+    const free = Math.max(0, this.#store.operations.parallel(batch) - running)
+    for (const operation of waiting.slice(0, free)) this.#start(operation)
+  }
+
+  #run(operation: Operation, recipe: Recipe): void {
+    const abort = new AbortController()
+    const done = this.#execute(operation, recipe, abort)
+      .catch((error: unknown) => {
+        this.#log(`${operation.id}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`)
+        const now = this.#board.get(operation.id)
+        if (now && !isSettled(now)) this.#record(now, endingFor(now, error))
+      })
+      .catch((error: unknown) => this.#log(`${operation.id}: cannot be ended: ${String(error)}`))
+      .finally(() => {
+        this.#running.delete(operation.id)
+        this.#lines.delete(operation.id)
+        this.#despiteLoginHold.delete(operation.id)
+        if (operation.batch) this.#advanceBatch(operation.batch.id)
+      })
+    this.#running.set(operation.id, { abort, done })
+  }
+
+  async #execute(operation: Operation, recipe: Recipe, abort: AbortController): Promise<void> {
+    const { signal } = abort
+    const connection = this.#store.connections.get(operation.connection.id)
+    const message = `the time limit of ${formatDuration(operation.deadlineMs)} has passed`
+    const deadline = setTimeout(() => abort.abort(new VosError('deadline', message)), operation.deadlineMs)
+    let leaveSlot = () => {}
+    let leaveGate = () => {}
+    try {
+      await execute({
+        recipe,
+        device: this.#openDevice(connection, timingsOf(connection), signal),
+        operation,
+        signal,
+        before: async (event, before) => {
+          if (event.type === 'connecting') leaveSlot = await this.#slots.enter(signal)
+          if (event.type !== 'authenticating') return
+          leaveGate()
+          leaveGate = await this.#gate.enter(`${before.device} ${event.username}`, signal)
+          const hold = this.#store.operations.loginHold(before.device, event.username)
+          if (hold && !this.#despiteLoginHold.has(before.id)) throw loginHeld(connection, hold.message)
+        },
+        record: (before, event) => {
+          const after = this.#record(before, event, connection)
+          if (event.type === 'authenticating') leaveSlot()
+          if (event.type === 'ready') leaveGate()
+          return after
+        },
+      })
+    } finally {
+      clearTimeout(deadline)
+      leaveGate()
+      leaveSlot()
+    }
+  }
+
+  /** Writes an event, then tells the watchers. */
+  #record(operation: Operation, event: OperationEvent, connection?: Connection): Operation {
+    if ((event.type === 'line' || event.type === 'repeated') && this.#isFull(operation, event)) return operation
+    const at = this.#now()
+    const { operations } = this.#store
+    const results = this.#store.write(() => {
+      const written: Recorded[] = []
+      const left = this.#lines.get(operation.id)
+      let before = operation
+      if (left && left.left > 0) {
+        const { left: lines, lastLine, lastState } = left
+        const gap = { type: 'gap', lines, lastLine, ...(lastState === undefined ? {} : { lastState }) } as const
+        const one = operations.append(before, gap, at)
+        written.push(one)
+        before = one.operation
+      }
+      const result = operations.append(before, event, at)
+      written.push(result)
+      this.#keepLoginHold(before, event, at)
+      if (connection && isLesson(result.operation)) operations.learn(result.operation, connection.platform)
+      return written
+    })
+    const lines = this.#lines.get(operation.id)
+    if (lines) lines.left = 0
+    for (const one of results) this.#publish(one)
+    return results.at(-1)?.operation ?? operation
+  }
+
+  /** The attempt is a hold from before it is made until it has worked: a crash in between must not lead to a second one. */
+  #keepLoginHold(before: Operation, event: OperationEvent, at: number): void {
+    const { operations } = this.#store
+    if (event.type === 'authenticating') {
+      const message = 'an attempt to log in is under way'
+      operations.setLoginHold(before.device, event.username, { since: at, operationId: before.id, message })
+    }
+    if (event.type !== 'ready' && event.type !== 'settled') return
+    if (!before.authenticating) return
+    const { username } = before.authenticating
+    const code = event.type === 'settled' ? event.error?.code : undefined
+    if (event.type === 'settled' && code !== undefined && this.#isHold(code)) {
+      operations.setLoginHold(before.device, username, { since: at, operationId: before.id, message: event.message })
+    } else operations.clearLoginHold(before.device, username)
+  }
+
+  #isHold(code: ErrorCode): boolean {
+    return LOGIN_HOLD_CODES.includes(code) || code === 'deadline_before_sending'
+  }
+
+  #holdLogin(operation: Operation, message: string): void {
+    const { username } = operation.authenticating ?? {}
+    if (username === undefined) return
+    const hold = { since: this.#now(), operationId: operation.id, message }
+    this.#store.write(() => this.#store.operations.setLoginHold(operation.device, username, hold))
+  }
+
+  #isFull(operation: Operation, event: Extract<OperationEvent, { type: 'line' | 'repeated' }>): boolean {
+    const lines = this.#lines.get(operation.id) ?? { kept: 0, left: 0, lastLine: '' }
+    this.#lines.set(operation.id, lines)
+    if (lines.kept < MAX_LINES) {
+      lines.kept++
+      return false
+    }
+    lines.left++
+    if (event.type === 'line') {
+      lines.lastLine = event.text
+      if (event.state !== undefined) lines.lastState = event.state
+    }
+    return true
+  }
+
+  #publish({ recorded, operation }: Recorded): void {
+    this.#board.set(operation.id, operation)
+    for (const listener of this.#listeners) listener(recorded, operation)
+    if (isSettled(operation)) this.#scheduleSweep()
+  }
+
+  /** Moves what has been on the board long enough into history, and once a day takes old history out. */
+  #scheduleSweep(): void {
+    clearTimeout(this.#sweep)
+    if (this.#draining) return
+    const now = this.#now()
+    const ended = this.board().filter((operation) => isSettled(operation) && !needsAcknowledgement(operation))
+    for (const operation of ended) {
+      if (now - endedAt(operation) < BOARD_MS) continue
+      this.#store.write(() => this.#store.operations.archive(operation.id))
+      this.#board.delete(operation.id)
+    }
+    this.#store.write(() => this.#store.operations.prune(now - HISTORY_MS))
+    const next = Math.min(DAY_MS, ...ended.map((operation) => Math.max(1000, endedAt(operation) + BOARD_MS - now)))
+    this.#sweep = setTimeout(() => this.#scheduleSweep(), next)
+    this.#sweep.unref()
+  }
+}
+
+interface RememberedResult {
+  readonly ids: readonly string[]
+  readonly attached: readonly string[]
+  readonly skipped: StartResult['skipped']
+  readonly batch: string | null
+}
+
+export function timingsOf(connection: Connection): Timings {
+  return { ...DEFAULT_TIMINGS, ...connection.timings }
+}
+
+/** After an interruption the times tell about the interruption. */
+function isLesson(operation: Operation): boolean {
+  return operation.status === 'completed' && operation.reconciliations === 0
+}
+
+function endedAt(operation: Operation): number {
+  return operation.acknowledged?.at ?? operation.completedAt ?? operation.startedAt
+}
+
+function busy(connection: Connection, holder: Operation): Refusal {
+  return {
+    code: 'already_running',
+    message: `${connection.name} is busy. Nothing was sent to it.`,
+    hint: `Follow it: vosctl attach ${holder.id}`,
+    connection: { id: connection.id, name: connection.name },
+    holder,
+  }
+}
+
+function loginHeld(connection: Connection, why: string): VosError {
+  return new VosError(
+    'login_held',
+    `${connection.name} is held: the login of ${connection.username} did not work (${why}). Nothing was sent.`,
+    { hint: `Set the right password: vosctl credentials set ${connection.name}` },
+  )
+}
+
+/** Two targets that are one device would run into each other. */
+function refuseTwins(connections: readonly Connection[]): void {
+  const seen = new Map<string, Connection>()
+  for (const connection of connections) {
+    const twin = seen.get(deviceKey(connection))
+    if (twin) {
+      const what =
+        twin.id === connection.id ? 'is named twice' : `and ${twin.name} are the same device (${deviceKey(connection)})`
+      throw new VosError('bad_request', `${connection.name} ${what}. Nothing was started.`, { hint: 'Name it once.' })
+    }
+    seen.set(deviceKey(connection), connection)
+  }
+}

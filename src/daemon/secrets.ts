@@ -1,0 +1,33 @@
+import type { KeyObject } from 'node:crypto'
+import type { Connection } from '../core/connection.ts'
+import { VosError } from '../core/errors.ts'
+import { readPrivateKey, unsealPassword } from './ssh/credentials.ts'
+import type { Secret } from './ssh/session.ts'
+import type { Store } from './store/store.ts'
+
+/** Reads a connection's secret from the one source that the connection names. */
+export function createSecretReader(
+  store: Store,
+  sealingKey: () => Promise<KeyObject>,
+): (connection: Connection) => Promise<Secret> {
+  return async (connection) => {
+    const { id, name, host, port, username, credential } = connection
+    switch (credential.type) {
+      case 'none':
+        break
+      case 'key':
+        return { type: 'key', privateKey: await readPrivateKey(credential.path) }
+      case 'sealed': {
+        const sealed = store.connections.sealedPassword(id)
+        if (!sealed) break
+        const password = unsealPassword(await sealingKey(), sealed, { connectionId: id, host, port, username })
+        return { type: 'password', password }
+      }
+      default:
+        credential satisfies never
+    }
+    throw new VosError('no_credential', `${name} has no credential.`, {
+      hint: `Set one: vosctl credentials set ${name}`,
+    })
+  }
+}

@@ -1,0 +1,179 @@
+import { createServer, type Server as HttpServer } from 'node:http'
+import { Server, type Socket } from 'socket.io'
+import { VosError } from '../core/errors.ts'
+import {
+  PROTOCOL_VERSION,
+  type ClientToServerEvents,
+  type EventBatch,
+  type Handshake,
+  type Heartbeat,
+  type Refusal,
+  type Reply,
+  type ReplyOf,
+  type RequestName,
+  type RequestOf,
+  type ServerToClientEvents,
+} from '../core/protocol.ts'
+import { explain, REQUESTS } from '../core/schemas.ts'
+import { VERSION } from '../core/version.ts'
+import { boardOf, Feed, type Watcher } from './feed.ts'
+import type { Handlers } from './handlers.ts'
+import type { Manager } from './manager.ts'
+import type { Store } from './store/store.ts'
+
+const MAX_CLIENTS = 64
+const MAX_PACKET_BYTES = 64 * 1024
+const REQUESTS_PER_SECOND = 20
+const HEARTBEAT_MS = 5000
+
+type VosSocket = Socket<ClientToServerEvents, ServerToClientEvents>
+type VosServer = Server<ClientToServerEvents, ServerToClientEvents>
+
+export interface ServerOptions {
+  readonly store: Store
+  readonly manager: Manager
+  readonly handlers: Handlers
+  readonly now: () => number
+  readonly log: (line: string) => void
+  /** Called when a client came or left. */
+  readonly onClients: (count: number) => void
+}
+
+export interface RunningServer {
+  readonly http: HttpServer
+  readonly clients: () => number
+  close(): Promise<void>
+}
+
+/** The Socket.IO face of the daemon, on an HTTP server that the caller lets listen. */
+export function createVosServer(options: ServerOptions): RunningServer {
+  const { manager, store, handlers, now, log, onClients } = options
+  const http = createServer((_, response) => response.writeHead(404).end())
+  const io: VosServer = new Server(http, {
+    serveClient: false,
+    transports: ['websocket'],
+    maxHttpBufferSize: MAX_PACKET_BYTES,
+    perMessageDeflate: false,
+    httpCompression: false,
+    connectTimeout: 10_000,
+  })
+  const feed = new Feed(store.operations, (id) => {
+    const operation = manager.find(id)
+    return operation?.connection.id
+  })
+  const stopFeeding = manager.onEvent((recorded) => feed.push(recorded))
+  const beat = setInterval(() => {
+    if (feed.watchers === 0) return
+    io.emit('heartbeat', { now: now(), cursor: feed.cursor } satisfies Heartbeat)
+  }, HEARTBEAT_MS)
+  beat.unref()
+
+  io.use((socket, next) => {
+    const refusal = admit(socket.handshake.auth, io.sockets.sockets.size)
+    next(refusal ? Object.assign(new Error(refusal.message), { data: refusal.toInfo() }) : undefined)
+  })
+  io.on('connection', (socket) => {
+    onClients(io.sockets.sockets.size)
+    const watchers = new Map<string, Watcher>()
+    socket.on('disconnect', () => {
+      for (const watcher of watchers.values()) watcher.close()
+      onClients(io.sockets.sockets.size)
+    })
+    serve(socket, {
+      ...handlers,
+      subscribe: ({ room, after }) => {
+        watchers.get(room)?.close()
+        // The snapshot and the place in the journal are taken in one turn: no event can fall between them.
+        const snapshot = {
+          operations: boardOf(feed, manager.board(), room),
+          cursor: feed.cursor,
+          missed: after === undefined ? null : feed.missed(after, room),
+        }
+        const send = (batch: EventBatch) => {
+          const { promise, resolve } = Promise.withResolvers<void>()
+          socket.emit('events', batch, resolve)
+          return promise
+        }
+        watchers.set(room, feed.watch(feed.cursor, room, send))
+        return snapshot
+      },
+    })
+  })
+
+  /** Every request is parsed, answered once, and cannot hurt anybody but its sender. */
+  function serve(socket: VosSocket, table: AllHandlers): void {
+    let windowStart = 0
+    let requests = 0
+    socket.use(([name, input, reply]: unknown[], next) => {
+      if (typeof reply !== 'function') return next(new Error('a request without a reply'))
+      const answer = reply as (reply: Reply<unknown>) => void
+      const at = now()
+      if (Math.abs(at - windowStart) >= 1000) {
+        windowStart = at
+        requests = 0
+      }
+      if (++requests > REQUESTS_PER_SECOND) {
+        const message = `More than ${REQUESTS_PER_SECOND} requests in a second.`
+        return answer(refuse(new VosError('too_many_requests', message, { hint: 'Ask more slowly.' })))
+      }
+      if (typeof name !== 'string' || !Object.hasOwn(REQUESTS, name)) {
+        return answer(refuse(new VosError('bad_request', 'The daemon does not know this request.')))
+      }
+      void respond(name as RequestName, input, table).then(answer)
+    })
+    // Without a listener a refused packet would be an uncaught error.
+    socket.on('error', () => undefined)
+  }
+
+  async function respond(name: RequestName, input: unknown, table: AllHandlers): Promise<Reply<unknown>> {
+    try {
+      const parsed = REQUESTS[name].safeParse(input)
+      if (!parsed.success) throw new VosError('bad_request', `The request is not valid: ${explain(parsed.error)}.`)
+      const handler = table[name] as (input: unknown) => unknown
+      return { ok: true, value: await handler(parsed.data) }
+    } catch (error) {
+      if (!(error instanceof VosError)) {
+        log(`${name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`)
+      }
+      return refuse(error)
+    }
+  }
+
+  return {
+    http,
+    clients: () => io.sockets.sockets.size,
+    async close() {
+      clearInterval(beat)
+      stopFeeding()
+      await io.close()
+    },
+  }
+}
+
+type AllHandlers = {
+  readonly [Name in RequestName]: (input: RequestOf<Name>) => ReplyOf<Name> | Promise<ReplyOf<Name>>
+}
+
+function admit(auth: Record<string, unknown>, clients: number): VosError | null {
+  const { protocol, version } = auth as Partial<Handshake>
+  if (protocol !== PROTOCOL_VERSION) {
+    const theirs = typeof version === 'string' ? version.slice(0, 32) : 'unknown'
+    return new VosError(
+      'daemon_version',
+      `The daemon is vosctl ${VERSION} (protocol ${PROTOCOL_VERSION}), this client is ${theirs} (protocol ${String(protocol).slice(0, 8)}).`,
+      { hint: 'Use one version, or restart the daemon when it is idle: vosctl daemon restart' },
+    )
+  }
+  if (clients >= MAX_CLIENTS) {
+    return new VosError('too_many_clients', `The daemon already has ${MAX_CLIENTS} clients.`, {
+      hint: 'Close one of them.',
+    })
+  }
+  return null
+}
+
+function refuse(error: unknown): { ok: false; error: Refusal } {
+  if (error instanceof VosError) return { ok: false, error: error.toInfo() }
+  const message = 'The daemon failed in a way that it did not expect.'
+  return { ok: false, error: { code: 'bug', message, hint: 'Read its log and report it: vosctl daemon logs' } }
+}

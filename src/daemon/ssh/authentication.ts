@@ -1,0 +1,196 @@
+import { utils, type AuthHandlerMiddleware, type NextAuthHandler, type Prompt } from 'ssh2'
+import { VosError } from '../../core/errors.ts'
+import { oneLine } from '../../core/text.ts'
+import { where, type Peer } from './faults.ts'
+import type { Link } from './link.ts'
+import { judgeRound } from './prompts.ts'
+
+/** What proves who we are. A key's buffer is wiped by the attempt that uses it; a string cannot be. */
+export type Secret =
+  { readonly type: 'password'; readonly password: string } | { readonly type: 'key'; readonly privateKey: Buffer }
+
+const METHODS: Record<Secret['type'], readonly string[]> = {
+  // keyboard-interactive first: some appliances offer `password` and refuse it.
+  password: ['keyboard-interactive', 'password'],
+  key: ['publickey'],
+}
+
+/** The method when the server let us in without any proof: nothing is sent then. */
+const NONE = 'none'
+
+/** ssh2's authentication handler, held between the question which methods there are and the one attempt. */
+export class Authentication {
+  readonly #peer: Peer
+  readonly #username: string
+  readonly #offered = Promise.withResolvers<readonly string[]>()
+  readonly #result = Promise.withResolvers<void>()
+  #methods: readonly string[] = []
+  #next: NextAuthHandler | null = null
+  #state: 'new' | 'asking' | 'held' | 'attempting' | 'done' = 'new'
+  #link: Link | null = null
+
+  constructor(peer: Peer, username: string) {
+    this.#peer = peer
+    this.#username = username
+  }
+
+  /** Called by ssh2 at the start and after every rejection. What it does not answer is never sent. */
+  readonly handler: AuthHandlerMiddleware = (offered, partial, next) => {
+    if (this.#state === 'new') {
+      this.#state = 'asking'
+      next({ type: 'none', username: this.#username })
+    } else if (this.#state === 'asking') {
+      this.#next = next
+      this.#hold(offered)
+    } else if (this.#state === 'attempting') {
+      this.#state = 'done'
+      this.#link?.end(partial ? this.#needsMore(offered) : this.#refused())
+    }
+  }
+
+  /** Watches the link whose client was given {@link handler}. */
+  attach(link: Link): void {
+    this.#link = link
+    link.client.on('ready', () => {
+      if (this.#state === 'asking') {
+        link.stage = 'open'
+        this.#hold([NONE])
+      } else if (this.#state === 'attempting') {
+        this.#state = 'done'
+        link.stage = 'open'
+        this.#result.resolve()
+      }
+    })
+    // Without a listener an expired password is silent; with one, nothing is answered and the link ends.
+    link.client.on('change password', () => link.end(this.#expired()))
+  }
+
+  /** What the server offers. Pending until it has answered `none`; never rejects by itself. */
+  get offered(): Promise<readonly string[]> {
+    return this.#offered.promise
+  }
+
+  /**
+   * The method that an attempt with this kind of secret would use. Sends nothing.
+   * @param remembered what worked before; used when it is still offered
+   * @throws VosError `login_method`
+   */
+  methodFor(kind: Secret['type'], remembered?: string): string {
+    if (this.#methods.includes(NONE)) return NONE
+    const possible = METHODS[kind].filter((method) => this.#methods.includes(method))
+    const method = possible.find((candidate) => candidate === remembered) ?? possible[0]
+    if (method !== undefined) return method
+    const offers = oneLine(this.#methods.join(', '), 120) || 'no method'
+    throw new VosError(
+      'login_method',
+      `${where(this.#peer)} offers ${offers} to ${this.#username}, and a ${kind} needs ${METHODS[kind].join(' or ')}. No credential was sent.`,
+      { hint: `Give a credential that it takes: vosctl credentials set ${this.#peer.name}` },
+    )
+  }
+
+  /** The one attempt. Resolves when we are in; every other ending ends the link with its error, and this stays pending. */
+  attempt(secret: Secret, method: string): Promise<void> {
+    const link = this.#link
+    if (this.#state !== 'held' || !link) throw new Error('There is exactly one attempt, after the methods are known.')
+    if (this.methodFor(secret.type, method) !== method) throw new Error(`A ${secret.type} cannot use ${method}.`)
+    if (method === NONE) {
+      this.#state = 'done'
+      return Promise.resolve()
+    }
+    if (link.isEnded) return this.#result.promise
+    const proof = this.#proof(secret, method)
+    this.#state = 'attempting'
+    link.stage = 'attempt'
+    const before = link.bytesWritten
+    try {
+      this.#next?.(proof)
+    } catch {
+      link.end(this.#notSent(method))
+    }
+    // ssh2 skips a method that it cannot use, without a word and without a byte.
+    if (link.bytesWritten === before) link.end(this.#notSent(method))
+    return this.#result.promise
+  }
+
+  #hold(offered: readonly string[]): void {
+    this.#state = 'held'
+    this.#methods = offered
+    this.#offered.resolve(offered)
+  }
+
+  #proof(secret: Secret, method: string): Parameters<NextAuthHandler>[0] {
+    const username = this.#username
+    if (secret.type === 'key') {
+      const key = utils.parseKey(secret.privateKey)
+      if (key instanceof Error) throw new VosError('bad_key_file', 'The private key cannot be used. Nothing was sent.')
+      return { type: 'publickey', username, key }
+    }
+    if (method === 'password') return { type: 'password', username, password: secret.password }
+    let rounds = 0
+    return {
+      type: 'keyboard-interactive',
+      username,
+      prompt: (name, instructions, _language, prompts, finish) => {
+        rounds++
+        const answer = this.#judge(rounds, [name, instructions], prompts)
+        if (answer instanceof VosError) this.#link?.end(answer)
+        else finish([secret.password])
+      },
+    }
+  }
+
+  #judge(rounds: number, texts: readonly string[], prompts: readonly Prompt[]): 'answer' | VosError {
+    const verdict = judgeRound(rounds, texts, prompts)
+    const asked = oneLine(this.#link?.scrub(prompts.map(({ prompt }) => prompt).join(' / ')) ?? '', 120)
+    switch (verdict) {
+      case 'answer':
+        return 'answer'
+      case 'expired':
+        return this.#expired()
+      case 'refused':
+        return this.#refused()
+      case 'unknown':
+        return new VosError(
+          'login_method',
+          `${where(this.#peer)} asked ${this.#username} "${asked}", which is not a plain password question. It was not answered.`,
+          {
+            hint: 'vosctl answers one password question and no other: give this user a login without further questions.',
+          },
+        )
+      default:
+        return verdict satisfies never
+    }
+  }
+
+  #refused(): VosError {
+    return new VosError('login_refused', `${where(this.#peer)} refused the login of ${this.#username}.`, {
+      hint: `One attempt was made and it will not be repeated. Check the credential: vosctl credentials set ${this.#peer.name}`,
+    })
+  }
+
+  #expired(): VosError {
+    return new VosError(
+      'password_expired',
+      `${where(this.#peer)} wants a new password for ${this.#username}. It was not answered.`,
+      {
+        hint: `Log in by hand and change it, then: vosctl credentials set ${this.#peer.name}`,
+      },
+    )
+  }
+
+  #needsMore(offered: readonly string[]): VosError {
+    return new VosError(
+      'login_method',
+      `${where(this.#peer)} accepted the credential of ${this.#username} and wants another one too (${oneLine(offered.join(', '), 120)}).`,
+      { hint: 'vosctl logs in with one credential: give this user a login without a second factor.' },
+    )
+  }
+
+  #notSent(method: string): VosError {
+    return new VosError(
+      'login_method',
+      `The login of ${this.#username} at ${where(this.#peer)} could not be made with ${method}. Nothing was sent.`,
+      { hint: 'For an RSA key: the server accepts none of the signatures that this key can make.' },
+    )
+  }
+}

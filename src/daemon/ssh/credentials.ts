@@ -1,0 +1,209 @@
+import { createCipheriv, createDecipheriv, createSecretKey, randomBytes, type KeyObject } from 'node:crypto'
+import { constants } from 'node:fs'
+import { link, mkdir, open, stat, unlink, type FileHandle } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { utils } from 'ssh2'
+import { VosError } from '../../core/errors.ts'
+import { oneLine } from '../../core/text.ts'
+
+const KEY_BYTES = 32
+const NONCE_BYTES = 12
+const TAG_BYTES = 16
+/** Format of a sealed password: this byte, the nonce, the ciphertext, the tag. */
+const VERSION = 1
+const MAX_PRIVATE_KEY_BYTES = 64 * 1024
+
+/** What a sealed password belongs to. It opens for exactly this: a row copied to another device stays shut. */
+export interface SealBinding {
+  readonly connectionId: number
+  readonly host: string
+  readonly port: number
+  readonly username: string
+}
+
+/**
+ * The key that seals passwords, from a file of its own outside the state directory: a backup of the state is worth nothing
+ * without it. Made on first use.
+ * @throws VosError `bad_key_file` when the file is not ours alone, or is no key
+ */
+export async function loadSealingKey(path: string): Promise<KeyObject> {
+  await checkDirectory(dirname(path))
+  const bytes = (await readKey(path)) ?? (await makeKey(path))
+  try {
+    return createSecretKey(bytes)
+  } finally {
+    bytes.fill(0)
+  }
+}
+
+/** Seals under a fresh nonce: two sealings of one password differ. */
+export function sealPassword(key: KeyObject, password: string, binding: SealBinding): Buffer {
+  const nonce = randomBytes(NONCE_BYTES)
+  const cipher = createCipheriv('aes-256-gcm', key, nonce, { authTagLength: TAG_BYTES })
+  cipher.setAAD(toAad(binding))
+  const clear = Buffer.from(password, 'utf8')
+  try {
+    return Buffer.concat([Buffer.of(VERSION), nonce, cipher.update(clear), cipher.final(), cipher.getAuthTag()])
+  } finally {
+    clear.fill(0)
+  }
+}
+
+/** @throws VosError `no_credential` when the key, the binding or the bytes are not those of the sealing */
+export function unsealPassword(key: KeyObject, sealed: Uint8Array, binding: SealBinding): string {
+  const bytes = Buffer.from(sealed.buffer, sealed.byteOffset, sealed.byteLength)
+  if (bytes[0] !== VERSION || bytes.length < 1 + NONCE_BYTES + TAG_BYTES) throw cannotOpen(binding)
+  const nonce = bytes.subarray(1, 1 + NONCE_BYTES)
+  const decipher = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: TAG_BYTES })
+  decipher.setAAD(toAad(binding))
+  decipher.setAuthTag(bytes.subarray(-TAG_BYTES))
+  const clear = decipher.update(bytes.subarray(1 + NONCE_BYTES, -TAG_BYTES))
+  try {
+    decipher.final()
+    return clear.toString('utf8')
+  } catch {
+    throw cannotOpen(binding)
+  } finally {
+    clear.fill(0)
+  }
+}
+
+/**
+ * A private key, read at the moment of use. A link is followed; the file behind it must be ours and nobody else's.
+ * @throws VosError `bad_key_file`
+ */
+export async function readPrivateKey(path: string): Promise<Buffer> {
+  const file = await openToRead(path, 0)
+  if (!file) throw badKeyFile(`There is no key file ${path}.`, 'Name an existing private key file.')
+  try {
+    const { size } = await checkFile(file, path)
+    if (size > MAX_PRIVATE_KEY_BYTES) throw badKeyFile(`${path} is too long for a private key.`, 'Name a private key.')
+    const bytes = await file.readFile()
+    const key = utils.parseKey(bytes)
+    if (!(key instanceof Error) && key.isPrivateKey()) return bytes
+    bytes.fill(0)
+    throw unusable(path, key instanceof Error ? key.message : 'it is a public key')
+  } finally {
+    await file.close()
+  }
+}
+
+function unusable(path: string, why: string): VosError {
+  if (/encrypted/i.test(why)) {
+    return badKeyFile(
+      `The private key ${path} is protected by a passphrase, and vosctl has nobody to ask for it.`,
+      'Make a key for vosctl alone, without a passphrase: ssh-keygen -t ed25519 -N "" -f …',
+    )
+  }
+  return badKeyFile(
+    `${path} holds no private key that can be used: ${oneLine(why)}.`,
+    'Name an OpenSSH or PEM private key.',
+  )
+}
+
+/** JSON keeps the fields apart, whatever they hold. */
+function toAad({ connectionId, host, port, username }: SealBinding): Buffer {
+  return Buffer.from(JSON.stringify(['vosctl password', VERSION, connectionId, host, port, username]), 'utf8')
+}
+
+function cannotOpen({ username, host, port }: SealBinding): VosError {
+  return new VosError(
+    'no_credential',
+    `The stored password of ${username} at ${host}:${port} cannot be opened: it was sealed for another device, or with another key.`,
+    { hint: 'Enter it again: vosctl credentials set <name>' },
+  )
+}
+
+function badKeyFile(message: string, hint: string): VosError {
+  return new VosError('bad_key_file', message, { hint })
+}
+
+/** Whoever can write in the directory can put another key there. */
+async function checkDirectory(path: string): Promise<void> {
+  await mkdir(path, { recursive: true, mode: 0o700 })
+  const found = await stat(path)
+  if (found.uid !== process.geteuid?.() || (found.mode & 0o022) !== 0) {
+    throw badKeyFile(
+      `Others can write in ${path}, which holds the sealing key.`,
+      `Make it yours alone: chmod 700 ${path}`,
+    )
+  }
+}
+
+async function readKey(path: string): Promise<Buffer | null> {
+  const file = await openToRead(path, constants.O_NOFOLLOW)
+  if (!file) return null
+  try {
+    const { size } = await checkFile(file, path)
+    if (size !== KEY_BYTES) {
+      throw badKeyFile(
+        `The sealing key ${path} has ${size} bytes and not ${KEY_BYTES}.`,
+        'Restore it from a backup. If there is none: remove it, and set the credentials again.',
+      )
+    }
+    return await file.readFile()
+  } finally {
+    await file.close()
+  }
+}
+
+/** Written under another name and linked: the key appears complete or not at all, and never over another one. */
+async function makeKey(path: string): Promise<Buffer> {
+  const bytes = randomBytes(KEY_BYTES)
+  const draft = `${path}.${randomBytes(6).toString('hex')}`
+  const file = await open(draft, 'wx', 0o600)
+  try {
+    await file.writeFile(bytes)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  try {
+    await link(draft, path)
+  } catch (error) {
+    // Another daemon was faster, and its key is the key.
+    const theirs = (error as NodeJS.ErrnoException).code === 'EEXIST' ? await readKey(path) : null
+    if (!theirs) throw error
+    return theirs
+  } finally {
+    await unlink(draft)
+  }
+  await syncDirectory(dirname(path))
+  return bytes
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, 'r')
+  try {
+    await directory.sync()
+  } finally {
+    await directory.close()
+  }
+}
+
+/** Null when there is no such file. Never waits, not even for a pipe. */
+async function openToRead(path: string, flags: number): Promise<FileHandle | null> {
+  try {
+    return await open(path, constants.O_RDONLY | constants.O_NONBLOCK | flags)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT') return null
+    if (code === 'ELOOP') throw badKeyFile(`${path} is a symbolic link.`, 'Put the key itself there.')
+    throw badKeyFile(
+      `The key file ${path} cannot be read: ${code ?? 'unknown error'}.`,
+      'Check its owner and its mode.',
+    )
+  }
+}
+
+async function checkFile(file: FileHandle, path: string): Promise<{ readonly size: number }> {
+  const found = await file.stat()
+  if (!found.isFile()) throw badKeyFile(`${path} is not a file.`, 'Name a private key file.')
+  if (found.uid !== process.geteuid?.()) {
+    throw badKeyFile(`The key file ${path} belongs to another user.`, 'Use a key that is your own.')
+  }
+  if ((found.mode & 0o077) !== 0) {
+    throw badKeyFile(`Other users may read the key file ${path}.`, `Make it yours alone: chmod 600 ${path}`)
+  }
+  return found
+}

@@ -1,0 +1,155 @@
+import type { AlgorithmProfile, HostKey } from '../../core/connection.ts'
+import { VosError, type ErrorCode } from '../../core/errors.ts'
+import { oneLine } from '../../core/text.ts'
+
+/** Which device an error is about. */
+export interface Peer {
+  readonly name: string
+  readonly host: string
+  readonly port: number
+}
+
+/** How far a link has come; it decides what an end of the connection means. */
+export type Stage = 'tcp' | 'ident' | 'key-exchange' | 'asking' | 'attempt' | 'open'
+
+/** What ended a link, before the stage gives it a meaning. Words of the peer are still raw. */
+export type Cause =
+  | { readonly type: 'closed' }
+  | { readonly type: 'socket'; readonly code: string }
+  | { readonly type: 'disconnect'; readonly words: string }
+  | { readonly type: 'protocol'; readonly words: string }
+  | { readonly type: 'keepalive' }
+
+const SOCKET_WORDS: Record<string, string> = {
+  ECONNREFUSED: 'the connection was refused',
+  ECONNRESET: 'the connection was reset',
+  EPIPE: 'the connection was reset',
+  EHOSTUNREACH: 'there is no route to the host',
+  ENETUNREACH: 'the network is unreachable',
+  ETIMEDOUT: 'the network gave up waiting',
+  ENOTFOUND: 'the host name is unknown',
+  EAI_AGAIN: 'the name server does not answer',
+}
+
+const RESET = ['ECONNRESET', 'EPIPE']
+
+export function where({ name, host, port }: Peer): string {
+  return `${name} (${host.includes(':') ? `[${host}]` : host}:${port})`
+}
+
+export function unreachable(peer: Peer, code: string): VosError {
+  return new VosError('unreachable', `Cannot reach ${where(peer)}: ${socketWords(code)}.`, {
+    hint:
+      code === 'ENOTFOUND'
+        ? `Check the host name: vosctl connections edit ${peer.name} --host …`
+        : 'Check the host, the port and the network, then try again. Nothing was sent.',
+  })
+}
+
+/** Why a link ended by itself. `seen` is what the peer wrote before it identified itself. */
+export function ended(peer: Peer, stage: Stage, cause: Cause, seen = ''): VosError {
+  if (stage === 'tcp') return unreachable(peer, cause.type === 'socket' ? cause.code : '')
+  const why = causeWords(cause)
+  if (stage === 'attempt' && isByPeer(cause)) {
+    return new VosError('login_refused', `${where(peer)} ended the connection during the login: ${why}.`, {
+      hint: `The attempt may have counted. Check the credential: vosctl credentials set ${peer.name}`,
+    })
+  }
+  if (stage === 'ident') {
+    const said = seen === '' ? '' : ` It sent: "${oneLine(seen, 120)}".`
+    return new VosError('connection_lost', `${where(peer)} did not speak SSH: ${why}.${said}`, {
+      hint: 'Check the port; a busy or protected server may also turn connections away.',
+    })
+  }
+  const when = { 'key-exchange': ' during the key exchange', asking: ' before the login', attempt: '', open: '' }[stage]
+  return new VosError('connection_lost', `The connection to ${where(peer)} was lost${when}: ${why}.`)
+}
+
+/** The peer may have counted an attempt when it ended the connection itself, not when the network broke. */
+function isByPeer(cause: Cause): boolean {
+  return (
+    cause.type === 'closed' || cause.type === 'disconnect' || (cause.type === 'socket' && RESET.includes(cause.code))
+  )
+}
+
+function causeWords(cause: Cause): string {
+  switch (cause.type) {
+    case 'closed':
+      return 'the device closed it'
+    case 'socket':
+      return socketWords(cause.code)
+    case 'disconnect':
+      return `the device said "${oneLine(cause.words)}"`
+    case 'protocol':
+      return oneLine(cause.words)
+    case 'keepalive':
+      return 'the device stopped answering'
+    default:
+      return cause satisfies never
+  }
+}
+
+function socketWords(code: string): string {
+  return SOCKET_WORDS[code] ?? (code === '' ? 'the connection ended' : code)
+}
+
+const TIMEOUT_WORDS = {
+  connect_timeout: 'did not accept a connection',
+  ident_timeout: 'accepted the connection but did not say that it speaks SSH',
+  key_exchange_timeout: 'did not finish the key exchange',
+  login_timeout: 'did not answer the login',
+  shell_timeout: 'did not open a channel',
+  command_timeout: 'did not finish a read-only command',
+} as const satisfies Partial<Record<ErrorCode, string>>
+
+export function timedOut(code: keyof typeof TIMEOUT_WORDS, peer: Peer, ms: number): VosError {
+  return new VosError(code, `${where(peer)} ${TIMEOUT_WORDS[code]} within ${ms / 1000} s.`, {
+    hint: 'Try again later; for a slow device raise this time limit of the connection.',
+  })
+}
+
+export function closedHere(peer: Peer): VosError {
+  return new VosError('connection_lost', `The connection to ${where(peer)} was closed by vosctl.`)
+}
+
+export function hostKeyUnpinned(peer: Peer): VosError {
+  return new VosError('host_key_unpinned', `No host key is pinned for ${where(peer)}. Nothing was sent.`, {
+    hint: `Read the key, compare it, pin it: vosctl connections trust ${peer.name}`,
+  })
+}
+
+export function hostKeyChanged(peer: Peer, pinned: HostKey, offered: HostKey): VosError {
+  return new VosError(
+    'host_key_changed',
+    `The host key of ${where(peer)} is not the pinned one. ` +
+      `Pinned: ${pinned.type} ${pinned.fingerprint}. Offered: ${offered.type} ${offered.fingerprint}. No credential was sent.`,
+    { hint: changedHint(peer) },
+  )
+}
+
+/** The server has no key of the pinned type any more, so it cannot show the pinned key. */
+export function hostKeyGone(peer: Peer, pinned: HostKey): VosError {
+  return new VosError(
+    'host_key_changed',
+    `${where(peer)} no longer offers a host key of the pinned type. ` +
+      `Pinned: ${pinned.type} ${pinned.fingerprint}. Offered: none of type ${pinned.type}. No credential was sent.`,
+    { hint: changedHint(peer) },
+  )
+}
+
+function changedHint(peer: Peer): string {
+  return `Find out why it changed (a reinstallation, or somebody in between). Then: vosctl connections trust ${peer.name}`
+}
+
+export function noCommonAlgorithm(peer: Peer, profile: AlgorithmProfile, kind: string): VosError {
+  return new VosError(
+    'no_common_algorithm',
+    `${where(peer)} and the algorithm profile "${profile}" have no ${kind} in common. Nothing was sent.`,
+    {
+      hint:
+        profile === 'modern'
+          ? `If this device cannot be updated, allow its old algorithms: vosctl connections edit ${peer.name} --algorithms legacy-vos --reason …`
+          : 'Even the oldest algorithms that vosctl speaks are not offered: change the algorithms on the device.',
+    },
+  )
+}

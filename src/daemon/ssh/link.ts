@@ -1,0 +1,296 @@
+import { Socket } from 'node:net'
+import { Client, type AuthHandlerMiddleware, type ClientErrorExtensions, type NegotiatedAlgorithms } from 'ssh2'
+import type { AlgorithmProfile, HostKey, Timings } from '../../core/connection.ts'
+import { VosError } from '../../core/errors.ts'
+import { oneLine } from '../../core/text.ts'
+import { offerFor } from './algorithms.ts'
+import {
+  closedHere,
+  ended,
+  hostKeyChanged,
+  hostKeyGone,
+  noCommonAlgorithm,
+  timedOut,
+  type Cause,
+  type Peer,
+  type Stage,
+} from './faults.ts'
+import { isSameHostKey, toHostKey } from './host-keys.ts'
+import { watchIdent } from './ident.ts'
+
+/** How long a polite goodbye may take to reach the kernel before the socket is destroyed. */
+const GOODBYE_MS = 500
+
+/** Node tries the addresses of a name one after the other; its default of 250 ms gives up on a slow network. */
+const ADDRESS_ATTEMPT_MS = 3_000
+
+export interface LinkOptions extends Peer {
+  readonly username: string
+  readonly algorithms: AlgorithmProfile
+  readonly timings: Pick<Timings, 'connectMs' | 'identMs' | 'keyExchangeMs'>
+  /** Null accepts any key: only for reading it. */
+  readonly pinned: HostKey | null
+  /** Null ends the link right after the key exchange: no authentication request of any kind leaves. */
+  readonly authHandler: AuthHandlerMiddleware | null
+  readonly keepaliveMs: number
+}
+
+/**
+ * One encrypted connection to a server whose host key matched. Owns the socket, so that it can destroy it: ssh2's own
+ * `end()` and `destroy()` may leave a frozen one open. It ends once; the first cause wins and everything that waits
+ * on the link rejects with it.
+ */
+export class Link {
+  readonly client = new Client()
+  readonly closed: Promise<VosError>
+  stage: Stage = 'tcp'
+  /** Applied to every word of the peer that gets into an error, as long as a secret might be in it. */
+  scrub: (text: string) => string = (text) => text
+
+  readonly #options: LinkOptions
+  readonly #signal: AbortSignal
+  readonly #socket = new Socket()
+  readonly #socketGone: Promise<void>
+  readonly #resolveClosed: (cause: VosError) => void
+  readonly #endListeners = new Set<(reason: unknown) => void>()
+  #ended: { readonly reason: unknown } | null = null
+  #hostKey: HostKey | null = null
+  #ident = ''
+  #seen = (): string => ''
+  #negotiated: NegotiatedAlgorithms | null = null
+
+  /** @throws VosError of the phase that failed, or the signal's reason; then nothing is left open. */
+  static async open(options: LinkOptions, signal: AbortSignal): Promise<Link> {
+    signal.throwIfAborted()
+    const link = new Link(options, signal)
+    try {
+      await link.#connect()
+      await link.#shakeHands()
+    } catch (error) {
+      link.end(error)
+      await link.#socketGone
+      throw error
+    }
+    return link
+  }
+
+  private constructor(options: LinkOptions, signal: AbortSignal) {
+    this.#options = options
+    this.#signal = signal
+    const closed = Promise.withResolvers<VosError>()
+    this.closed = closed.promise
+    this.#resolveClosed = closed.resolve
+    this.#socketGone = new Promise((resolve) => this.#socket.once('close', () => resolve()))
+    this.#socket.on('error', (error: NodeJS.ErrnoException) => {
+      if (this.stage === 'tcp') this.#endBy({ type: 'socket', code: error.code ?? '' })
+    })
+    signal.addEventListener('abort', this.#onAbort, { once: true })
+  }
+
+  get peer(): Peer {
+    return this.#options
+  }
+
+  get isEnded(): boolean {
+    return this.#ended !== null
+  }
+
+  get hostKey(): HostKey {
+    if (!this.#hostKey) throw new Error('The host key is known only after the key exchange.')
+    return this.#hostKey
+  }
+
+  /** The peer's identification line, sanitised. */
+  get software(): string {
+    return this.#ident
+  }
+
+  get algorithms(): { readonly kex: string; readonly cipher: string; readonly mac: string } {
+    const negotiated = this.#negotiated
+    if (!negotiated) throw new Error('The algorithms are known only after the key exchange.')
+    return { kex: negotiated.kex, cipher: negotiated.cs.cipher, mac: negotiated.cs.mac || '<implicit>' }
+  }
+
+  /** Bytes handed to the kernel or waiting for it. */
+  get bytesWritten(): number {
+    return this.#socket.bytesWritten
+  }
+
+  /** Waits for `work`, at most `ms`; a timeout ends the whole link. Rejects with whatever ends the link first. */
+  async within<T>(work: Promise<T>, ms: number, timeout: () => VosError): Promise<T> {
+    const timer = setTimeout(() => this.end(timeout()), ms)
+    try {
+      return await this.whileOpen(work)
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  /** Waits for `work`; rejects with whatever ends the link first. */
+  async whileOpen<T>(work: Promise<T>): Promise<T> {
+    if (this.#ended) {
+      // Work on a dead link fails for a lesser reason than the one that ended it.
+      work.catch(() => {})
+      throw this.#ended.reason
+    }
+    let stop = (): void => {}
+    const end = new Promise<never>((_, reject) => {
+      stop = this.onEnd(reject)
+    })
+    try {
+      return await Promise.race([work, end])
+    } finally {
+      stop()
+    }
+  }
+
+  /** Calls `listener` with the reason when the link ends, at once if it has. Returns the way to stop listening. */
+  onEnd(listener: (reason: unknown) => void): () => void {
+    if (this.#ended) {
+      listener(this.#ended.reason)
+      return () => {}
+    }
+    this.#endListeners.add(listener)
+    return () => this.#endListeners.delete(listener)
+  }
+
+  /** Ends the link for this reason, unless it has ended. From then on no byte leaves. */
+  end(reason: unknown): void {
+    if (this.#settle(reason)) this.#socket.destroy()
+  }
+
+  /** Says goodbye where that is possible. Resolves when the socket is gone; never rejects; may be called twice. */
+  async close(): Promise<void> {
+    if (this.#settle(closedHere(this.peer))) this.#sayGoodbye()
+    await this.#socketGone
+  }
+
+  readonly #onAbort = (): void => this.end(this.#signal.reason)
+
+  #settle(reason: unknown): boolean {
+    if (this.#ended) return false
+    this.#ended = { reason }
+    this.#signal.removeEventListener('abort', this.#onAbort)
+    this.#resolveClosed(
+      reason instanceof VosError
+        ? reason
+        : new VosError('cancelled', `The work on ${this.#options.name} was stopped.`, { cause: reason }),
+    )
+    for (const listener of this.#endListeners) listener(reason)
+    this.#endListeners.clear()
+    return true
+  }
+
+  #sayGoodbye(): void {
+    if (this.stage === 'tcp' || this.stage === 'ident' || this.stage === 'key-exchange') {
+      this.#socket.destroy()
+      return
+    }
+    // A peer that does not read keeps the goodbye in our buffer for ever: it gets this long and no more.
+    const timer = setTimeout(() => this.#socket.destroy(), GOODBYE_MS)
+    this.#socket.once('close', () => clearTimeout(timer))
+    try {
+      this.client.end()
+    } finally {
+      this.#socket.destroySoon()
+    }
+  }
+
+  #endBy(cause: Cause): void {
+    const scrubbed = 'words' in cause ? { ...cause, words: this.scrub(cause.words) } : cause
+    this.end(ended(this.peer, this.stage, scrubbed, this.#seen()))
+  }
+
+  async #connect(): Promise<void> {
+    const { host, port, timings } = this.#options
+    const connected = new Promise<void>((resolve) => this.#socket.once('connect', () => resolve()))
+    this.#socket.setNoDelay(true)
+    this.#socket.connect({ host, port, autoSelectFamilyAttemptTimeout: ADDRESS_ATTEMPT_MS })
+    await this.within(connected, timings.connectMs, () => timedOut('connect_timeout', this.peer, timings.connectMs))
+    this.stage = 'ident'
+  }
+
+  async #shakeHands(): Promise<void> {
+    const { algorithms, authHandler, keepaliveMs, pinned, timings, username } = this.#options
+    const offer = offerFor(algorithms, pinned?.type ?? null)
+    if (!offer) throw noCommonAlgorithm(this.peer, algorithms, `signature for the pinned ${pinned?.type} host key`)
+
+    const ident = Promise.withResolvers<void>()
+    const handshake = Promise.withResolvers<void>()
+    // Stages change where the bytes are read, not where a promise is awaited: ident and key exchange may share a packet.
+    this.#seen = watchIdent(this.#socket, (line) => {
+      this.#ident = oneLine(line, 255)
+      this.stage = 'key-exchange'
+      ident.resolve()
+    })
+    this.client
+      .on('error', (error) => this.#onClientError(error))
+      .on('end', () => this.#endBy({ type: 'closed' }))
+      .on('close', () => this.#endBy({ type: 'closed' }))
+      .once('handshake', (negotiated) => {
+        this.#negotiated = negotiated
+        this.stage = 'asking'
+        handshake.resolve()
+        // ssh2 asks for the authentication service right after this event; a destroyed socket takes no byte.
+        if (!authHandler) this.#socket.destroy()
+      })
+    this.client.connect({
+      sock: this.#socket,
+      username,
+      algorithms: offer,
+      // Must be there: without a verifier ssh2 accepts any key.
+      hostVerifier: (blob: Buffer) => this.#isHostKeyAccepted(blob),
+      // Must be a function: ssh2's own list would try every credential it has.
+      authHandler: authHandler ?? (() => {}),
+      // Every phase has its own timer; this one would end a slow appliance.
+      readyTimeout: 0,
+      keepaliveInterval: keepaliveMs,
+      keepaliveCountMax: 3,
+    })
+
+    await this.within(ident.promise, timings.identMs, () => timedOut('ident_timeout', this.peer, timings.identMs))
+    await this.within(handshake.promise, timings.keyExchangeMs, () =>
+      timedOut('key_exchange_timeout', this.peer, timings.keyExchangeMs),
+    )
+  }
+
+  /** Also asked again at every later key exchange. */
+  #isHostKeyAccepted(blob: Buffer): boolean {
+    const { pinned } = this.#options
+    const offered = toHostKey(blob)
+    if (pinned && !isSameHostKey(pinned, offered)) {
+      this.end(hostKeyChanged(this.peer, pinned, offered))
+      return false
+    }
+    this.#hostKey = offered
+    return true
+  }
+
+  /** ssh2's errors are told apart by level, code and text; none of them goes further than this. */
+  #onClientError(error: Error & ClientErrorExtensions & { readonly code?: unknown }): void {
+    const mismatch = /no matching (.+)$/.exec(error.message)?.[1]
+    if (error.level === 'handshake' && mismatch !== undefined) this.end(this.#noMatch(mismatch))
+    else if (error.message === 'Connection lost before handshake') this.#endBy({ type: 'closed' })
+    else if (error.level === 'client-socket') this.#endBy({ type: 'socket', code: String(error.code ?? '') })
+    else if (error.level === 'client-timeout') this.#endBy({ type: 'keepalive' })
+    else if (typeof error.code === 'number') this.#endBy({ type: 'disconnect', words: error.message })
+    else this.#endBy({ type: 'protocol', words: error.message })
+  }
+
+  #noMatch(what: string): VosError {
+    const { algorithms, pinned } = this.#options
+    if (what === 'host key format' && pinned && !(pinned.type === 'ssh-rsa' && algorithms === 'modern')) {
+      return hostKeyGone(this.peer, pinned)
+    }
+    const kind = CLASS_WORDS.find(([words]) => what.includes(words))?.[1] ?? 'algorithm'
+    return noCommonAlgorithm(this.peer, algorithms, kind)
+  }
+}
+
+const CLASS_WORDS = [
+  ['key exchange', 'key exchange algorithm'],
+  ['host key', 'host key algorithm'],
+  ['cipher', 'cipher'],
+  ['MAC', 'MAC'],
+  ['compression', 'compression'],
+] as const

@@ -1,0 +1,157 @@
+import type { Connection } from '../../core/connection.ts'
+import { DEFAULT_SERVICE } from '../../core/connection.ts'
+import { VosError } from '../../core/errors.ts'
+import type { ConnectionInput } from '../../core/protocol.ts'
+import type { SqliteDatabase } from './database.ts'
+
+interface Row {
+  id: number
+  name: string
+  host: string
+  port: number
+  username: string
+  platform: Connection['platform']
+  service: string | null
+  key_path: string | null
+  sealed: number
+  host_key_type: string | null
+  host_key_fingerprint: string | null
+  algorithms: Connection['algorithms']
+  echo: number
+  enter: Connection['enter']
+  sudo: number
+  timings: string
+}
+
+const COLUMNS = `id, name, host, port, username, platform, service, key_path, sealed_password IS NOT NULL AS sealed,
+  host_key_type, host_key_fingerprint, algorithms, echo, enter, sudo, timings`
+
+/** The connections table. Only `sealedPassword` ever returns a secret, and that one is sealed. */
+export class ConnectionTable {
+  readonly #db: SqliteDatabase
+
+  constructor(db: SqliteDatabase) {
+    this.#db = db
+  }
+
+  list(): Connection[] {
+    return this.#db.prepare<[], Row>(`SELECT ${COLUMNS} FROM connections ORDER BY id`).all().map(fromRow)
+  }
+
+  get(id: number): Connection {
+    const row = this.#db.prepare<[number], Row>(`SELECT ${COLUMNS} FROM connections WHERE id = ?`).get(id)
+    if (!row)
+      throw new VosError('unknown_connection', `There is no connection ${id}.`, {
+        hint: 'See: vosctl connections list',
+      })
+    return fromRow(row)
+  }
+
+  add(input: ConnectionInput, at: number): Connection {
+    const platform = input.platform ?? 'vos'
+    const values = {
+      name: input.name,
+      host: input.host,
+      port: input.port ?? 22,
+      username: input.username,
+      platform,
+      service: input.service === undefined ? DEFAULT_SERVICE[platform] : input.service,
+      key_path: input.keyPath ?? null,
+      algorithms: input.algorithms ?? 'modern',
+      algorithms_reason: input.algorithmsReason ?? null,
+      echo: Number(input.echo ?? true),
+      enter: input.enter ?? 'cr',
+      sudo: Number(input.sudo ?? false),
+      timings: JSON.stringify(input.timings ?? {}),
+      created_at: at,
+    }
+    const names = Object.keys(values)
+    const insert = this.#db.prepare(
+      `INSERT INTO connections (${names.join(', ')}) VALUES (${names.map((name) => `@${name}`).join(', ')})`,
+    )
+    const { lastInsertRowid } = this.#named(input.name, () => insert.run(values))
+    return this.get(Number(lastInsertRowid))
+  }
+
+  /** Changing host, port or username takes the sealed password away, and a new host or port the pinned host key. */
+  edit(id: number, change: Partial<ConnectionInput>): Connection {
+    const before = this.get(id)
+    const moved =
+      (change.host !== undefined && change.host !== before.host) ||
+      (change.port !== undefined && change.port !== before.port)
+    const otherLogin = moved || (change.username !== undefined && change.username !== before.username)
+    const values = {
+      ...pick(change, ['name', 'host', 'port', 'username', 'platform', 'service', 'algorithms', 'enter']),
+      ...(change.keyPath === undefined ? {} : { key_path: change.keyPath, sealed_password: null }),
+      ...(change.algorithmsReason === undefined ? {} : { algorithms_reason: change.algorithmsReason }),
+      ...(change.echo === undefined ? {} : { echo: Number(change.echo) }),
+      ...(change.sudo === undefined ? {} : { sudo: Number(change.sudo) }),
+      ...(change.timings === undefined ? {} : { timings: JSON.stringify({ ...before.timings, ...change.timings }) }),
+      ...(moved ? { host_key_type: null, host_key_fingerprint: null } : {}),
+      ...(otherLogin ? { sealed_password: null } : {}),
+    }
+    const names = Object.keys(values)
+    if (names.length === 0) return before
+    const update = this.#db.prepare(
+      `UPDATE connections SET ${names.map((name) => `${name} = @${name}`).join(', ')} WHERE id = @id`,
+    )
+    this.#named(change.name ?? before.name, () => update.run({ ...values, id }))
+    return this.get(id)
+  }
+
+  remove(id: number): Connection {
+    const connection = this.get(id)
+    this.#db.prepare('DELETE FROM connections WHERE id = ?').run(id)
+    return connection
+  }
+
+  pin(id: number, hostKey: { readonly type: string; readonly fingerprint: string }): Connection {
+    this.#db
+      .prepare('UPDATE connections SET host_key_type = ?, host_key_fingerprint = ? WHERE id = ?')
+      .run(hostKey.type, hostKey.fingerprint, id)
+    return this.get(id)
+  }
+
+  /** A sealed password takes the place of a key file; null takes both away. */
+  setSealedPassword(id: number, sealed: Buffer | null): Connection {
+    this.#db.prepare('UPDATE connections SET sealed_password = ?, key_path = NULL WHERE id = ?').run(sealed, id)
+    return this.get(id)
+  }
+
+  sealedPassword(id: number): Buffer | null {
+    const value = this.#db.prepare('SELECT sealed_password FROM connections WHERE id = ?').pluck().get(id)
+    return value instanceof Uint8Array ? Buffer.from(value) : null
+  }
+
+  #named<T>(name: string, write: () => T): T {
+    try {
+      return write()
+    } catch (error) {
+      if ((error as { code?: string }).code !== 'SQLITE_CONSTRAINT_UNIQUE') throw error
+      throw new VosError('connection_exists', `There is already a connection "${name}".`, {
+        hint: `Choose another name, or change it: vosctl connections edit ${name}`,
+      })
+    }
+  }
+}
+
+function fromRow(row: Row): Connection {
+  const { key_path, sealed, host_key_type, host_key_fingerprint, echo, sudo, timings, ...rest } = row
+  return {
+    ...rest,
+    credential: key_path !== null ? { type: 'key', path: key_path } : sealed ? { type: 'sealed' } : { type: 'none' },
+    hostKey:
+      host_key_type !== null && host_key_fingerprint !== null
+        ? { type: host_key_type, fingerprint: host_key_fingerprint }
+        : null,
+    echo: echo === 1,
+    sudo: sudo === 1,
+    timings: JSON.parse(timings) as Connection['timings'],
+  }
+}
+
+function pick<T extends object, Key extends keyof T>(object: T, keys: readonly Key[]): Partial<Pick<T, Key>> {
+  return Object.fromEntries(
+    keys.filter((key) => object[key] !== undefined).map((key) => [key, object[key]]),
+  ) as Partial<Pick<T, Key>>
+}

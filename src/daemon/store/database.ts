@@ -1,0 +1,195 @@
+import fs from 'node:fs'
+import path from 'node:path'
+import Database from 'better-sqlite3'
+import { VosError } from '../../core/errors.ts'
+import { MIGRATIONS } from './migrations.ts'
+
+/** "VOSC" in the file's header: tells our database from any other SQLite file. */
+const APPLICATION_ID = 0x564f5343
+
+export type SqliteDatabase = Database.Database
+
+/**
+ * Opens the database and takes its lock, which is the lock of the whole daemon; there is no other.
+ * @throws VosError `database_locked` when another daemon holds it, `database` when the file is not what it must be.
+ */
+export function openDatabase(file: string): SqliteDatabase {
+  if (!exists(file)) createDatabase(file)
+  checkFile(file)
+  const db = connect(file)
+  try {
+    lock(db, file)
+    checkVersion(db, file)
+    check(db, file)
+    migrate(db, MIGRATIONS.length, file)
+    return db
+  } catch (error) {
+    db.close()
+    throw error
+  }
+}
+
+/** How many connections another store holds; null when it cannot be read because its daemon is running. */
+export function countConnections(file: string): number | null {
+  let db: SqliteDatabase | undefined
+  try {
+    checkFile(file)
+    db = new Database(file, { readonly: true, fileMustExist: true, timeout: 0 })
+    return Number(db.prepare('SELECT count(*) FROM connections').pluck().get())
+  } catch (error) {
+    if (isBusy(error)) return null
+    return 0
+  } finally {
+    db?.close()
+  }
+}
+
+/**
+ * Runs migrations up or down to `version`, each in a transaction of its own, after a backup beside the file.
+ * Runs up only when a daemon starts; down is for going back to an older vosctl by hand.
+ */
+export function migrate(db: SqliteDatabase, version: number, file: string | null): void {
+  let current = versionOf(db)
+  if (current === version) return
+  if (current > 0 && file !== null) {
+    const backup = `${file}.before-v${version}-${Date.now()}`
+    db.prepare('VACUUM INTO ?').run(backup)
+    fs.chmodSync(backup, 0o600)
+  }
+  while (current !== version) {
+    const up = current < version
+    const step = MIGRATIONS[up ? current : current - 1]
+    if (!step) throw new Error(`no migration from version ${current}`)
+    const next = up ? current + 1 : current - 1
+    db.transaction(() => {
+      db.exec(up ? step.up : step.down)
+      db.pragma(`user_version = ${next}`)
+    })()
+    current = next
+  }
+}
+
+/** Built beside its place and linked into it whole, so that no daemon ever finds half a database. */
+function createDatabase(file: string): void {
+  if (exists(`${file}-wal`)) {
+    throw new VosError('database', `${file} is missing, but its journal ${file}-wal is there.`, {
+      hint: 'Something removed the database. Put it back from a backup, or move the journal away to begin anew.',
+    })
+  }
+  const temporary = `${file}.new-${process.pid}`
+  fs.rmSync(temporary, { force: true })
+  fs.closeSync(fs.openSync(temporary, 'wx', 0o600))
+  try {
+    const db = new Database(temporary)
+    db.pragma(`application_id = ${APPLICATION_ID}`)
+    db.pragma('synchronous = FULL')
+    migrate(db, MIGRATIONS.length, null)
+    db.close()
+    fs.linkSync(temporary, file)
+    syncDirectory(path.dirname(file))
+  } catch (error) {
+    // Another daemon was first: its database is as good as ours.
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw wrap(error, `Cannot create ${file}`)
+  } finally {
+    for (const suffix of ['', '-journal', '-wal', '-shm']) fs.rmSync(temporary + suffix, { force: true })
+  }
+}
+
+/** Looks at the file before SQLite does: closing a descriptor later would drop the lock (POSIX locks are per process). */
+function checkFile(file: string): void {
+  const stat = fs.lstatSync(file)
+  const refuse = (what: string, hint: string): never => {
+    throw new VosError('database', `${file} ${what}. Nothing was changed.`, { hint })
+  }
+  if (!stat.isFile()) refuse('is not a regular file', 'Move it away; vosctl never follows links here.')
+  if (process.getuid && stat.uid !== process.getuid()) {
+    refuse(`belongs to uid ${stat.uid}, and this is uid ${process.getuid()}`, 'Run vosctl as the owner.')
+  }
+  if ((stat.mode & 0o077) !== 0) refuse('can be read by other users', `Close it: chmod 600 ${file}`)
+  const header = Buffer.alloc(100)
+  const descriptor = fs.openSync(file, 'r')
+  const length = fs.readSync(descriptor, header, 0, 100, 0)
+  fs.closeSync(descriptor)
+  const restore = 'Put a backup in its place, or move it away to begin with an empty database.'
+  if (stat.size === 0) refuse('is empty where a database was', restore)
+  if (length < 100 || header.toString('latin1', 0, 16) !== 'SQLite format 3\0') refuse('is not a database', restore)
+  if (header.readUInt32BE(68) !== APPLICATION_ID) refuse('is a database of another program', restore)
+}
+
+function connect(file: string): SqliteDatabase {
+  try {
+    return new Database(file, { fileMustExist: true, timeout: 200 })
+  } catch (error) {
+    throw wrap(error, `Cannot open ${file}`)
+  }
+}
+
+function lock(db: SqliteDatabase, file: string): void {
+  try {
+    db.pragma('locking_mode = EXCLUSIVE')
+    db.pragma('journal_mode = WAL')
+    // better-sqlite3's own default in WAL is NORMAL, which loses acknowledged operations in a power cut.
+    db.pragma('synchronous = FULL')
+    db.pragma('foreign_keys = ON')
+    db.pragma('trusted_schema = OFF')
+    db.pragma('cell_size_check = ON')
+    // A write takes the exclusive lock for good, and only after it do the pragmas tell the truth.
+    db.transaction(() => db.pragma(`user_version = ${versionOf(db)}`)).exclusive()
+  } catch (error) {
+    if (isBusy(error)) throw new VosError('database_locked', `Another daemon holds ${file}.`, { cause: error })
+    throw wrap(error, `${file} cannot be used`)
+  }
+  const [mode, synchronous] = [db.pragma('journal_mode', { simple: true }), db.pragma('synchronous', { simple: true })]
+  if (mode !== 'wal' || synchronous !== 2) {
+    throw new VosError('database', `${file} cannot be written safely (journal ${mode}, synchronous ${synchronous}).`, {
+      hint: 'Put the state directory on a local file system.',
+    })
+  }
+}
+
+function checkVersion(db: SqliteDatabase, file: string): void {
+  const version = versionOf(db)
+  if (version <= MIGRATIONS.length) return
+  throw new VosError(
+    'database',
+    `${file} was written by a newer vosctl (schema ${version}, this one knows ${MIGRATIONS.length}).`,
+    {
+      hint: 'Update vosctl.',
+    },
+  )
+}
+
+function check(db: SqliteDatabase, file: string): void {
+  const result = db.pragma('quick_check(1)', { simple: true })
+  if (result === 'ok') return
+  throw new VosError('database', `${file} is damaged: ${String(result)}. Nothing was changed.`, {
+    hint: 'Keep the file, and put a backup in its place.',
+  })
+}
+
+function versionOf(db: SqliteDatabase): number {
+  return Number(db.pragma('user_version', { simple: true }))
+}
+
+export function isBusy(error: unknown): boolean {
+  const code = (error as { code?: unknown }).code
+  return typeof code === 'string' && (code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED'))
+}
+
+function wrap(error: unknown, what: string): VosError {
+  if (error instanceof VosError) return error
+  return new VosError('database', `${what}: ${(error as Error).message}.`, {
+    hint: 'Look at the disk and at the permissions of the state directory.',
+    cause: error,
+  })
+}
+
+function exists(file: string): boolean {
+  return fs.lstatSync(file, { throwIfNoEntry: false }) !== undefined
+}
+
+function syncDirectory(directory: string): void {
+  const descriptor = fs.openSync(directory, 'r')
+  fs.fsyncSync(descriptor)
+  fs.closeSync(descriptor)
+}

@@ -1,0 +1,120 @@
+/** One step of the schema: `up` brings it in, `down` takes it out again. Each runs in one transaction. */
+export interface Migration {
+  readonly up: string
+  readonly down: string
+}
+
+const operationColumns = `
+    id             TEXT PRIMARY KEY,
+    connection_id  INTEGER NOT NULL,
+    operation_type TEXT NOT NULL,
+    status         TEXT NOT NULL DEFAULT 'pending',
+    started_at     INTEGER NOT NULL,
+    completed_at   INTEGER,
+    progress       INTEGER NOT NULL DEFAULT 0,
+    message        TEXT,
+    error          TEXT,
+    metadata       TEXT NOT NULL,
+    created_by     TEXT NOT NULL`
+
+/** `user_version` counts the entries that are in. Released entries never change; a new one is added below. */
+export const MIGRATIONS: readonly Migration[] = [
+  {
+    up: `
+  CREATE TABLE connections (
+    id                   INTEGER PRIMARY KEY AUTOINCREMENT,
+    name                 TEXT NOT NULL UNIQUE COLLATE NOCASE,
+    host                 TEXT NOT NULL,
+    port                 INTEGER NOT NULL,
+    username             TEXT NOT NULL,
+    platform             TEXT NOT NULL,
+    service              TEXT,
+    key_path             TEXT,
+    sealed_password      BLOB,
+    host_key_type        TEXT,
+    host_key_fingerprint TEXT,
+    algorithms           TEXT NOT NULL,
+    algorithms_reason    TEXT,
+    echo                 INTEGER NOT NULL,
+    enter                TEXT NOT NULL,
+    sudo                 INTEGER NOT NULL,
+    timings              TEXT NOT NULL,
+    created_at           INTEGER NOT NULL
+  ) STRICT;
+
+  -- metadata is the operation as core/operation.ts projects it; the other columns repeat what is searched and read.
+  CREATE TABLE active_operations (${operationColumns},
+    phase        TEXT NOT NULL,
+    seq          INTEGER NOT NULL,
+    conflict_key TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX active_operations_connection_id  ON active_operations (connection_id);
+  CREATE INDEX active_operations_status         ON active_operations (status);
+  CREATE INDEX active_operations_operation_type ON active_operations (operation_type);
+  -- The claim: whatever the code above it does, no second active operation of a group gets onto a device.
+  CREATE UNIQUE INDEX active_operations_claim   ON active_operations (conflict_key)
+    WHERE status IN ('pending', 'in_progress');
+
+  CREATE TABLE operation_history (${operationColumns}
+  ) STRICT;
+  CREATE INDEX operation_history_completed_at  ON operation_history (completed_at);
+  CREATE INDEX operation_history_connection_id ON operation_history (connection_id, completed_at);
+
+  CREATE TABLE operation_events (
+    cursor       INTEGER PRIMARY KEY AUTOINCREMENT,
+    operation_id TEXT NOT NULL,
+    seq          INTEGER NOT NULL,
+    at           INTEGER NOT NULL,
+    event        TEXT NOT NULL,
+    UNIQUE (operation_id, seq)
+  ) STRICT;
+
+  -- What a client asked for, so that asking again gives back the same operations.
+  CREATE TABLE requests (
+    request_id TEXT PRIMARY KEY,
+    at         INTEGER NOT NULL,
+    result     TEXT NOT NULL
+  ) STRICT;
+
+  CREATE TABLE batches (
+    id       TEXT PRIMARY KEY,
+    at       INTEGER NOT NULL,
+    parallel INTEGER NOT NULL
+  ) STRICT;
+
+  -- An attempt to log in is written here before it is made and taken out when it worked. What stays is a hold.
+  CREATE TABLE login_holds (
+    device       TEXT NOT NULL,
+    username     TEXT NOT NULL,
+    since        INTEGER NOT NULL,
+    operation_id TEXT NOT NULL,
+    message      TEXT NOT NULL,
+    PRIMARY KEY (device, username)
+  ) STRICT;
+
+  -- How long completed work took: outlives the history that it was learned from.
+  CREATE TABLE learned_durations (
+    id            INTEGER PRIMARY KEY AUTOINCREMENT,
+    connection_id INTEGER NOT NULL,
+    platform      TEXT NOT NULL,
+    operation_type TEXT NOT NULL,
+    service       TEXT NOT NULL COLLATE NOCASE,
+    at            INTEGER NOT NULL,
+    total_ms      INTEGER NOT NULL,
+    phases        TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX learned_durations_connection ON learned_durations (connection_id, operation_type, service);
+  CREATE INDEX learned_durations_platform   ON learned_durations (platform, operation_type, service);
+`,
+    down: `
+  DROP TABLE learned_durations;
+  DROP TABLE login_holds;
+  DROP TABLE batches;
+  DROP TABLE requests;
+  DROP TABLE operation_events;
+  DROP TABLE operation_history;
+  DROP TABLE active_operations;
+  DROP TABLE connections;
+`,
+  },
+]

@@ -1,0 +1,288 @@
+import { deviceKey, type Connection, type Platform } from '../../core/connection.ts'
+import {
+  apply,
+  CONFLICT_GROUP,
+  type Operation,
+  type OperationEvent,
+  type OperationType,
+  type RecordedEvent,
+} from '../../core/operation.ts'
+import type { Usual } from '../../core/progress.ts'
+import type { SqliteDatabase } from './database.ts'
+
+export interface Recorded {
+  readonly recorded: RecordedEvent
+  readonly operation: Operation
+}
+
+export interface LoginHold {
+  readonly since: number
+  readonly operationId: string
+  readonly message: string
+}
+
+const EVENT_COLUMNS = 'cursor, operation_id AS operationId, seq, at, event'
+type EventRow = Omit<RecordedEvent, 'event'> & { event: string }
+
+/** How many runs are remembered for an estimate; older ones tell about another machine. */
+const RUNS_REMEMBERED = 50
+
+/** Journal, board, history and what was learned. Whoever writes does so inside `Store.write`. */
+export class OperationTable {
+  readonly #db: SqliteDatabase
+
+  constructor(db: SqliteDatabase) {
+    this.#db = db
+  }
+
+  /** Puts the first event and the row on disk. Fails with a constraint error when the device is already claimed. */
+  insert(id: string, event: Extract<OperationEvent, { type: 'accepted' }>, at: number): Recorded {
+    const result = this.#journal(null, id, 1, at, event)
+    const { operation } = result
+    this.#db
+      .prepare(
+        `INSERT INTO active_operations (id, connection_id, operation_type, status, started_at, progress, message, metadata,
+           created_by, phase, seq, conflict_key)
+         VALUES (@id, @connectionId, @type, @status, @startedAt, @progress, @message, @metadata, @createdBy, @phase, @seq, @key)`,
+      )
+      .run({
+        ...columns(operation),
+        id,
+        connectionId: operation.connection.id,
+        type: operation.type,
+        startedAt: operation.startedAt,
+        createdBy: operation.createdBy,
+        key: conflictKey(operation.device, operation.type),
+      })
+    return result
+  }
+
+  /** The next event of an operation and its new state. */
+  append(operation: Operation, event: OperationEvent, at: number): Recorded {
+    const result = this.#journal(operation, operation.id, operation.seq + 1, at, event)
+    this.#db
+      .prepare(
+        `UPDATE active_operations SET status = @status, completed_at = @completedAt, progress = @progress, message = @message,
+           error = @error, metadata = @metadata, phase = @phase, seq = @seq WHERE id = @id`,
+      )
+      .run({ ...columns(result.operation), id: operation.id })
+    return result
+  }
+
+  #journal(before: Operation | null, id: string, seq: number, at: number, event: OperationEvent): Recorded {
+    const { lastInsertRowid } = this.#db
+      .prepare('INSERT INTO operation_events (operation_id, seq, at, event) VALUES (?, ?, ?, ?)')
+      .run(id, seq, at, JSON.stringify(event))
+    const recorded = { cursor: Number(lastInsertRowid), operationId: id, seq, at, event }
+    return { recorded, operation: apply(before, recorded) }
+  }
+
+  board(): Operation[] {
+    const rows = this.#db.prepare<[], string>('SELECT metadata FROM active_operations ORDER BY rowid').pluck().all()
+    return rows.map(parse)
+  }
+
+  history(connectionId: number | null, limit: number): Operation[] {
+    const rows = this.#db
+      .prepare<[number | null, number], string>(
+        `SELECT metadata FROM operation_history WHERE connection_id = coalesce(?, connection_id)
+         ORDER BY completed_at DESC, rowid DESC LIMIT ?`,
+      )
+      .pluck()
+      .all(connectionId, limit)
+    return rows.map(parse)
+  }
+
+  /** Operations whose id begins so, of the board and of the history. */
+  find(prefix: string): Operation[] {
+    const rows = this.#db
+      .prepare<[{ prefix: string; end: string }], string>(
+        `SELECT metadata FROM active_operations WHERE id >= @prefix AND id < @end
+         UNION ALL SELECT metadata FROM operation_history WHERE id >= @prefix AND id < @end LIMIT 20`,
+      )
+      .pluck()
+      .all({ prefix, end: `${prefix}~` })
+    return rows.map(parse)
+  }
+
+  /** Everything that was ever accepted for this person, the newest one. */
+  newestOf(createdBy: string): Operation | null {
+    const row = this.#db
+      .prepare<[string, string], string>(
+        `SELECT metadata FROM (
+           SELECT metadata, started_at, created_by FROM active_operations
+           UNION ALL SELECT metadata, started_at, created_by FROM operation_history
+         ) WHERE created_by = ? OR ? = '' ORDER BY started_at DESC LIMIT 1`,
+      )
+      .pluck()
+      .get(createdBy, createdBy)
+    return row === undefined ? null : parse(row)
+  }
+
+  events(operationId: string, afterSeq: number, limit: number): RecordedEvent[] {
+    return this.#db
+      .prepare<[string, number, number], EventRow>(
+        `SELECT ${EVENT_COLUMNS} FROM operation_events WHERE operation_id = ? AND seq > ? ORDER BY seq LIMIT ?`,
+      )
+      .all(operationId, afterSeq, limit)
+      .map(fromEventRow)
+  }
+
+  eventsAfter(cursor: number, limit: number): RecordedEvent[] {
+    return this.#db
+      .prepare<[number, number], EventRow>(
+        `SELECT ${EVENT_COLUMNS} FROM operation_events WHERE cursor > ? ORDER BY cursor LIMIT ?`,
+      )
+      .all(cursor, limit)
+      .map(fromEventRow)
+  }
+
+  cursor(): number {
+    return Number(this.#db.prepare('SELECT coalesce(max(cursor), 0) FROM operation_events').pluck().get())
+  }
+
+  /** From the board into history; the events stay where they are. */
+  archive(id: string): void {
+    this.#db
+      .prepare(
+        `INSERT INTO operation_history SELECT id, connection_id, operation_type, status, started_at, completed_at, progress,
+           message, error, metadata, created_by FROM active_operations WHERE id = ?`,
+      )
+      .run(id)
+    this.#db.prepare('DELETE FROM active_operations WHERE id = ?').run(id)
+  }
+
+  /** Takes out what ended before `before`, with its events. What was learned stays. Returns how many operations went. */
+  prune(before: number): number {
+    const old = 'SELECT id FROM operation_history WHERE completed_at < ?'
+    this.#db.prepare(`DELETE FROM operation_events WHERE operation_id IN (${old})`).run(before)
+    this.#db.prepare('DELETE FROM requests WHERE at < ?').run(before)
+    this.#db.prepare('DELETE FROM batches WHERE at < ?').run(before)
+    return this.#db.prepare('DELETE FROM operation_history WHERE completed_at < ?').run(before).changes
+  }
+
+  request(requestId: string): unknown {
+    const row = this.#db
+      .prepare<[string], string>('SELECT result FROM requests WHERE request_id = ?')
+      .pluck()
+      .get(requestId)
+    return row === undefined ? null : JSON.parse(row)
+  }
+
+  rememberRequest(requestId: string, at: number, result: unknown): void {
+    this.#db.prepare('INSERT INTO requests VALUES (?, ?, ?)').run(requestId, at, JSON.stringify(result))
+  }
+
+  insertBatch(id: string, at: number, parallel: number): void {
+    this.#db.prepare('INSERT INTO batches VALUES (?, ?, ?)').run(id, at, parallel)
+  }
+
+  parallel(batchId: string): number {
+    return Number(this.#db.prepare('SELECT parallel FROM batches WHERE id = ?').pluck().get(batchId) ?? 1)
+  }
+
+  loginHold(device: string, username: string): LoginHold | null {
+    return (
+      this.#db
+        .prepare<[string, string], LoginHold>(
+          'SELECT since, operation_id AS operationId, message FROM login_holds WHERE device = ? AND username = ?',
+        )
+        .get(device, username) ?? null
+    )
+  }
+
+  setLoginHold(device: string, username: string, hold: LoginHold): void {
+    this.#db
+      .prepare('INSERT OR REPLACE INTO login_holds VALUES (?, ?, ?, ?, ?)')
+      .run(device, username, hold.since, hold.operationId, hold.message)
+  }
+
+  clearLoginHold(device: string, username: string): void {
+    this.#db.prepare('DELETE FROM login_holds WHERE device = ? AND username = ?').run(device, username)
+  }
+
+  /** Remembers how long a completed operation took, as a whole and in each phase. */
+  learn(operation: Operation, platform: Platform): void {
+    const { connection, type, service, completedAt, beganAt } = operation
+    if (completedAt === null || beganAt === null) return
+    const phases: Record<string, number> = {}
+    for (const [index, { phase, at }] of operation.phases.entries()) {
+      const next = operation.phases[index + 1]
+      if (next) phases[phase] = (phases[phase] ?? 0) + (next.at - at)
+    }
+    this.#db
+      .prepare('INSERT INTO learned_durations VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)')
+      .run(connection.id, platform, type, service ?? '', completedAt, completedAt - beganAt, JSON.stringify(phases))
+    this.#db
+      .prepare(
+        `DELETE FROM learned_durations WHERE connection_id = @id AND operation_type = @type AND service = @service
+           AND id NOT IN (SELECT id FROM learned_durations WHERE connection_id = @id AND operation_type = @type
+             AND service = @service ORDER BY id DESC LIMIT ${RUNS_REMEMBERED})`,
+      )
+      .run({ id: connection.id, type, service: service ?? '' })
+  }
+
+  /** What this work usually takes here, or, when it never ran here, on other connections of the platform. */
+  usual(connection: Connection, type: OperationType, service: string | null): Usual | null {
+    const read = (column: 'connection_id' | 'platform', value: number | string) =>
+      this.#db
+        .prepare<[number | string, string, string], { total_ms: number; phases: string }>(
+          `SELECT total_ms, phases FROM learned_durations WHERE ${column} = ? AND operation_type = ? AND service = ?
+           ORDER BY id DESC LIMIT ${RUNS_REMEMBERED}`,
+        )
+        .all(value, type, service ?? '')
+    const here = read('connection_id', connection.id)
+    const rows = here.length > 0 ? here : read('platform', connection.platform)
+    if (rows.length === 0) return null
+    const totals = rows.map(({ total_ms }) => total_ms)
+    const phases: Record<string, number[]> = {}
+    for (const row of rows) {
+      for (const [phase, ms] of Object.entries(JSON.parse(row.phases) as Record<string, number>)) {
+        ;(phases[phase] ??= []).push(ms)
+      }
+    }
+    return {
+      runs: rows.length,
+      p50Ms: quantile(totals, 0.5),
+      p90Ms: quantile(totals, 0.9),
+      phases: Object.fromEntries(Object.entries(phases).map(([phase, values]) => [phase, quantile(values, 0.5)])),
+    }
+  }
+}
+
+/** Work on one device and of one group has one key, and the unique index lets one active operation have it. */
+export function conflictKey(device: string, type: OperationType): string {
+  return `${device} ${CONFLICT_GROUP[type]}`
+}
+
+export function conflictKeyOf(connection: Connection, type: OperationType): string {
+  return conflictKey(deviceKey(connection), type)
+}
+
+/** The nearest-rank quantile; for the median of few values that is the upper of the middle two. */
+export function quantile(values: readonly number[], part: number): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  return sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))] ?? 0
+}
+
+function columns(operation: Operation) {
+  const { status, completedAt, progress, message, error, phase, seq } = operation
+  return {
+    status,
+    completedAt,
+    progress,
+    message,
+    error: error ? error.message : null,
+    metadata: JSON.stringify(operation),
+    phase,
+    seq,
+  }
+}
+
+function parse(metadata: string): Operation {
+  return JSON.parse(metadata) as Operation
+}
+
+function fromEventRow(row: EventRow): RecordedEvent {
+  return { ...row, event: JSON.parse(row.event) as OperationEvent }
+}

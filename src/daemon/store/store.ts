@@ -1,0 +1,58 @@
+import { VosError } from '../../core/errors.ts'
+import { ConnectionTable } from './connections.ts'
+import { isBusy, openDatabase, type SqliteDatabase } from './database.ts'
+import { OperationTable } from './operations.ts'
+
+/**
+ * The daemon's memory. A failed commit is fatal: SQLite reports a failed fsync once and lets later commits succeed, so
+ * after the first error nothing that it says can be trusted until the file is opened anew.
+ */
+export class Store {
+  readonly connections: ConnectionTable
+  readonly operations: OperationTable
+  readonly #db: SqliteDatabase
+  readonly #onFatal: (error: Error) => void
+  #broken: Error | null = null
+
+  constructor(file: string, onFatal: (error: Error) => void) {
+    this.#db = openDatabase(file)
+    this.#onFatal = onFatal
+    this.connections = new ConnectionTable(this.#db)
+    this.operations = new OperationTable(this.#db)
+  }
+
+  /** Runs `work` in one transaction: all of it is on disk when this returns, or none of it. */
+  write<T>(work: () => T): T {
+    if (this.#broken) throw this.#broken
+    let inside = true
+    try {
+      return this.#db
+        .transaction(() => {
+          const result = work()
+          inside = false
+          return result
+        })
+        .immediate()
+    } catch (error) {
+      if (error instanceof VosError) throw error
+      const code = (error as { code?: unknown }).code
+      // A constraint, or a mistake of ours inside the transaction, was rolled back and says nothing about the disk.
+      if (inside && (typeof code !== 'string' || code.startsWith('SQLITE_CONSTRAINT'))) throw error
+      if (!isBusy(error)) this.#fail(error as Error)
+      throw error
+    }
+  }
+
+  close(): void {
+    this.#db.close()
+  }
+
+  #fail(error: Error): void {
+    if (this.#broken) return
+    this.#broken = new VosError('database', `The database cannot be written: ${error.message}.`, {
+      hint: 'Free or repair the disk, then start the daemon again; it looks at what was running.',
+      cause: error,
+    })
+    this.#onFatal(error)
+  }
+}
