@@ -1,6 +1,6 @@
 import type { ServiceState, SessionFacts } from './device.ts'
 import type { ErrorInfo } from './errors.ts'
-import { milestone, type Usual } from './progress.ts'
+import { milestone, percentAt, type Usual } from './progress.ts'
 
 export const OPERATION_TYPES = ['ssh_test', 'service_restart', 'certificate_renewal'] as const
 export type OperationType = (typeof OPERATION_TYPES)[number]
@@ -193,7 +193,7 @@ export function apply(operation: Operation | null, recorded: RecordedEvent): Ope
   if (recorded.seq !== operation.seq + 1)
     throw new Error(`${operation.id}: event ${recorded.seq} after ${operation.seq}`)
   const next = { ...operation, ...change(operation, recorded.event, recorded.at), seq: recorded.seq }
-  return { ...next, progress: Math.max(operation.progress, milestone(next)) }
+  return { ...next, progress: Math.max(percentAt(operation, recorded.at), milestone(next)) }
 }
 
 function begin(recorded: RecordedEvent): Operation {

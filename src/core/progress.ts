@@ -32,8 +32,10 @@ const FLOOR: Record<Exclude<Phase, 'settled' | 'reconciling'>, number> = {
   verifying: 90,
 }
 
+type Progressing = Pick<Operation, 'phase' | 'status' | 'progress' | 'usual' | 'phaseStartedAt'>
+
 /** The fixed points that users know: 10 testing, 30 connected, 50 executing, 90 processing results, 100 ended. */
-export function milestone(operation: Pick<Operation, 'phase' | 'status' | 'progress' | 'type' | 'usual'>): number {
+export function milestone(operation: Progressing): number {
   const { phase, status } = operation
   if (phase === 'settled') return status === 'completed' || status === 'failed' ? 100 : operation.progress
   // Looking at the device after an interruption: nothing is known that would move the number.
@@ -57,16 +59,15 @@ export function progressAt(operation: Operation, now: number): Progress {
   return { percent: percentAt(operation, now), elapsedMs, remainingMs, lateMs }
 }
 
-function percentAt(operation: Operation, now: number): number {
-  const floor = Math.max(operation.progress, milestone(operation))
+/** What is shown in a phase counts when the next event comes, so that a phase which comes back does not pull it down. */
+export function percentAt(operation: Progressing, now: number): number {
+  const floor = milestone(operation)
   const usualMs = operation.usual?.phases[operation.phase]
-  const ceiling = ceilingOf(operation)
-  if (!usualMs || ceiling <= floor) return floor
-  const part = Math.min(1, Math.max(0, now - operation.phaseStartedAt) / usualMs)
-  return Math.floor(floor + (ceiling - floor) * part)
+  const part = usualMs ? Math.min(1, Math.max(0, now - operation.phaseStartedAt) / usualMs) : 0
+  return Math.max(operation.progress, floor, Math.floor(floor + (ceilingOf(operation) - floor) * part))
 }
 
-function ceilingOf(operation: Pick<Operation, 'phase' | 'usual' | 'progress'>): number {
+function ceilingOf(operation: Progressing): number {
   switch (operation.phase) {
     case 'accepted':
       return 0
