@@ -7,7 +7,7 @@ import { isSettled } from '../core/operation.ts'
 import type { ConnectionView, DaemonInfo, ReplyOf, RequestName, RequestOf } from '../core/protocol.ts'
 import { timingsOf, type Manager } from './manager.ts'
 import { sealPassword } from './ssh/credentials.ts'
-import { readHostKey } from './ssh/host-keys.ts'
+import { readHostKey } from './ssh/session.ts'
 import type { OperationTable } from './store/operations.ts'
 import type { Store } from './store/store.ts'
 

@@ -44,7 +44,8 @@ const LOGIN_HOLD_CODES: readonly ErrorCode[] = [
   'login_timeout',
   'login_method',
   'password_expired',
-  'deadline',
+  'deadline_before_sending',
+  'interrupted',
   'bug',
 ]
 
@@ -332,9 +333,6 @@ export class Manager {
   recover(): void {
     for (const operation of this.board()) {
       if (isSettled(operation)) continue
-      if (operation.authenticating) {
-        this.#holdLogin(operation, 'the daemon ended during the login, and the answer is not known')
-      }
       if (maybeSent(operation)) {
         this.#log(
           `${operation.id}: looking at ${operation.connection.name}, the daemon ended while it was ${operation.phase}`,
@@ -518,21 +516,12 @@ export class Manager {
     if (event.type !== 'ready' && event.type !== 'settled') return
     if (!before.authenticating) return
     const { username } = before.authenticating
-    const code = event.type === 'settled' ? event.error?.code : undefined
-    if (event.type === 'settled' && code !== undefined && this.#isHold(code)) {
-      operations.setLoginHold(before.device, username, { since: at, operationId: before.id, message: event.message })
-    } else operations.clearLoginHold(before.device, username)
-  }
-
-  #isHold(code: ErrorCode): boolean {
-    return LOGIN_HOLD_CODES.includes(code) || code === 'deadline_before_sending'
-  }
-
-  #holdLogin(operation: Operation, message: string): void {
-    const { username } = operation.authenticating ?? {}
-    if (username === undefined) return
-    const hold = { since: this.#now(), operationId: operation.id, message }
-    this.#store.write(() => this.#store.operations.setLoginHold(operation.device, username, hold))
+    if (event.type === 'ready' || !event.error || !LOGIN_HOLD_CODES.includes(event.error.code)) {
+      return operations.clearLoginHold(before.device, username)
+    }
+    const lost = event.error.code === 'interrupted'
+    const message = lost ? 'the daemon ended before the answer came' : event.message
+    operations.setLoginHold(before.device, username, { since: at, operationId: before.id, message })
   }
 
   #isFull(operation: Operation, event: Extract<OperationEvent, { type: 'line' | 'repeated' }>): boolean {

@@ -141,7 +141,7 @@ function lock(db: SqliteDatabase, file: string): void {
   }
   const [mode, synchronous] = [db.pragma('journal_mode', { simple: true }), db.pragma('synchronous', { simple: true })]
   if (mode !== 'wal' || synchronous !== 2) {
-    throw new VosError('database', `${file} cannot be written safely (journal ${mode}, synchronous ${synchronous}).`, {
+    throw new VosError('database', `${file} cannot be written safely (journal ${String(mode)}, synchronous ${String(synchronous)}).`, {
       hint: 'Put the state directory on a local file system.',
     })
   }

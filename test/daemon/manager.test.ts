@@ -1,0 +1,421 @@
+import { describe, expect, it } from 'vitest'
+import { VosError } from '../../src/core/errors.ts'
+import { ACCEPTED, FACTS, TOMCAT } from '../helpers/operations.ts'
+import { House } from '../helpers/manager.ts'
+import { output, ScriptedDevice, type Script } from '../helpers/scripted-device.ts'
+import { until } from '../helpers/wait.ts'
+
+const GOOD: Script = {
+  commit: [{ type: 'sent' }, output('Cisco Tomcat[STOPPING]'), output('Cisco Tomcat[STARTED]'), { type: 'ended' }],
+}
+
+/** A device that stands still in `method`, the `nth` time, until it is let go or its operation is aborted. */
+function stuckIn(method: string, nth = 1) {
+  const gate = Promise.withResolvers<void>()
+  const devices: ScriptedDevice[] = []
+  const open = (_: string, signal: AbortSignal) => {
+    const aborted = new Promise<never>((_resolve, reject) => {
+      signal.addEventListener('abort', () => reject(signal.reason as Error))
+    })
+    aborted.catch(() => undefined)
+    let times = 0
+    const pause = (now: string) =>
+      now === method && ++times >= nth ? Promise.race([gate.promise, aborted]) : undefined
+    const device = new ScriptedDevice({ ...GOOD, pause })
+    devices.push(device)
+    return device
+  }
+  return {
+    open,
+    release: () => gate.resolve(),
+    devices,
+    reached: () => devices.some(({ calls }) => calls.includes(method)),
+  }
+}
+
+describe('one at a time', () => {
+  it('refuses the same restart again, and carries the running operation', async () => {
+    const device = stuckIn('login')
+    const house = new House(device.open)
+    const id = house.add('cucm-pub')
+    const [running] = house.start(id).operations
+    const refuse = () => house.start(id)
+    expect(refuse).toThrow(expect.objectContaining({ code: 'already_running' }))
+    expect(refuse).toThrow(
+      expect.objectContaining({
+        refused: [expect.objectContaining({ holder: expect.objectContaining({ id: running?.id }) })],
+      }),
+    )
+    device.release()
+    expect((await house.settled(running?.id ?? '')).status).toBe('completed')
+    expect(() => house.start(id)).not.toThrow()
+  })
+
+  it('lets one of fifty through on two connections that name one device', async () => {
+    const device = stuckIn('login')
+    const house = new House(device.open)
+    const ids = [house.add('a', 'CUCM.example.org'), house.add('b', 'cucm.example.org.')]
+    const outcomes = Array.from({ length: 50 }, (_, index) => {
+      try {
+        return house.start(ids[index % 2] ?? 0).operations[0]?.id ?? ''
+      } catch (error) {
+        return (error as VosError).code
+      }
+    })
+    expect(outcomes.filter((outcome) => outcome === 'already_running')).toHaveLength(49)
+    device.release()
+    await house.settled(outcomes[0] ?? '')
+    expect(device.devices.flatMap(({ calls }) => calls).filter((call) => call === 'commit')).toHaveLength(1)
+  })
+
+  it('refuses by the index alone when everything above it looks away', () => {
+    const house = new House(() => new ScriptedDevice())
+    const { operations } = house.store
+    const accepted = { ...ACCEPTED, operationType: 'certificate_renewal' } as const
+    house.store.write(() => operations.insert('c-1', accepted, house.clock))
+    expect(() => house.store.write(() => operations.insert('r-1', ACCEPTED, house.clock))).toThrow('UNIQUE')
+    expect(house.fatal).toEqual([])
+    house.store.write(() => operations.insert('t-1', { ...ACCEPTED, operationType: 'ssh_test' }, house.clock))
+    expect(operations.board().map(({ id }) => id)).toEqual(['c-1', 't-1'])
+  })
+
+  it('lets a test run beside a restart, and neither log in before the other has its answer', async () => {
+    const device = stuckIn('login')
+    const house = new House(device.open)
+    const id = house.add('cucm-pub')
+    const restart = house.start(id).operations[0]?.id ?? ''
+    await until('the restart logs in', device.reached)
+    const test = house.start(id, { operationType: 'ssh_test' }).operations[0]?.id ?? ''
+    await until('the test is at the door', () =>
+      device.devices.some(({ calls }, index) => index === 1 && calls.includes('connect')),
+    )
+    expect(device.devices[1]?.calls).toEqual(['connect'])
+    device.release()
+    expect((await house.settled(test)).status).toBe('completed')
+    expect((await house.settled(restart)).status).toBe('completed')
+  })
+
+  it('gives back the same operation for the same request', async () => {
+    const house = new House(() => new ScriptedDevice(GOOD))
+    const id = house.add('cucm-pub')
+    const requestId = '00000000-0000-4000-8000-000000000001'
+    const first = house.start(id, { requestId }).operations[0]?.id ?? ''
+    await house.settled(first)
+    expect(house.start(id, { requestId }).operations[0]?.id).toBe(first)
+    expect(house.manager.board()).toHaveLength(1)
+  })
+
+  it('attaches or skips instead of refusing, when told', () => {
+    const device = stuckIn('login')
+    const house = new House(device.open)
+    const id = house.add('cucm-pub')
+    const running = house.start(id).operations[0]?.id
+    expect(house.start(id, { ifRunning: 'attach' })).toMatchObject({
+      attached: [running],
+      operations: [{ id: running }],
+    })
+    expect(house.start(id, { ifRunning: 'skip' })).toMatchObject({ skipped: [{ name: 'cucm-pub' }], operations: [] })
+  })
+})
+
+describe('several targets', () => {
+  it('runs them one after the other, and none after the first that did not complete', async () => {
+    const calls: string[] = []
+    const house = new House((name) => {
+      calls.push(name)
+      return new ScriptedDevice(name === 'b' ? { prepare: new VosError('echo_mismatch', 'the echo differs') } : GOOD)
+    })
+    const ids = ['a', 'b', 'c', 'd'].map((name, index) => house.add(name, `10.0.0.${index + 1}`))
+    const { operations, batch } = house.start(ids)
+    expect(batch).toMatch(/^b-/)
+    await Promise.all(operations.map(({ id }) => house.settled(id)))
+    expect(operations.map(({ id }) => house.manager.get(id).status)).toEqual([
+      'completed',
+      'failed',
+      'cancelled',
+      'cancelled',
+    ])
+    expect(house.manager.get(operations[2]?.id ?? '').message).toContain('not started')
+    expect(calls).toEqual(['a', 'b'])
+  })
+
+  it('runs as many side by side as it is told', async () => {
+    const device = stuckIn('login')
+    const house = new House(device.open)
+    const ids = ['a', 'b', 'c', 'd', 'e'].map((name, index) => house.add(name, `10.0.0.${index + 1}`))
+    const { operations } = house.start(ids, { parallel: 3 })
+    await until('three log in', () => device.devices.filter(({ calls }) => calls.includes('login')).length === 3)
+    expect(device.devices).toHaveLength(3)
+    device.release()
+    await Promise.all(operations.map(({ id }) => house.settled(id)))
+    expect(device.devices).toHaveLength(5)
+  })
+
+  it('starts nothing anywhere when one of them is busy', () => {
+    const house = new House(stuckIn('login').open)
+    const [a, b] = [house.add('a', '10.0.0.1'), house.add('b', '10.0.0.2')]
+    house.start(b)
+    expect(() => house.start([a, b])).toThrow(expect.objectContaining({ code: 'already_running' }))
+    expect(house.manager.board()).toHaveLength(1)
+  })
+
+  it('refuses two names of one device', () => {
+    const house = new House(() => new ScriptedDevice())
+    const ids = [house.add('a'), house.add('b')]
+    expect(() => house.start(ids)).toThrow('are the same device')
+  })
+})
+
+describe('cancelling', () => {
+  it('ends an operation before the intent, and says who did it', async () => {
+    const device = stuckIn('login')
+    const house = new House(device.open)
+    const id = house.start(house.add('cucm-pub')).operations[0]?.id ?? ''
+    await until('it logs in', device.reached)
+    house.manager.cancel(id, 'bob')
+    const operation = await house.settled(id)
+    expect(operation).toMatchObject({
+      status: 'cancelled',
+      effect: 'none',
+      message: 'cancelled by bob before anything was sent',
+    })
+    expect(device.devices[0]?.calls.at(-1)).toBe('close')
+  })
+
+  it('says that it is too late from the intent on, and touches nothing', async () => {
+    const device = stuckIn('observation')
+    const house = new House(device.open)
+    const id = house.start(house.add('cucm-pub')).operations[0]?.id ?? ''
+    await until('the intent is written', () => house.manager.get(id).phase === 'dispatching')
+    expect(() => house.manager.cancel(id, 'bob')).toThrow(expect.objectContaining({ code: 'cannot_cancel' }))
+    device.release()
+    expect((await house.settled(id)).status).toBe('completed')
+  })
+
+  it('wins over an intent that is not yet on disk', async () => {
+    const device = stuckIn('prepare Cisco Tomcat')
+    const house = new House(device.open)
+    const id = house.start(house.add('cucm-pub')).operations[0]?.id ?? ''
+    await until('it types', device.reached)
+    device.release()
+    house.manager.cancel(id, 'bob')
+    expect((await house.settled(id)).status).toBe('cancelled')
+    expect(device.devices[0]?.calls).not.toContain('commit')
+  })
+})
+
+describe('one login attempt', () => {
+  const refused = () => new ScriptedDevice({ login: [new VosError('login_refused', 'the login was refused')] })
+
+  it('holds the connection after a refused login, over a restart of the daemon, until a person acts', async () => {
+    let opened = 0
+    const house = new House(() => (opened++, refused()))
+    const id = house.add('cucm-pub')
+    expect((await house.settled(house.start(id).operations[0]?.id ?? '')).error?.code).toBe('login_refused')
+    expect(() => house.start(id)).toThrow(expect.objectContaining({ code: 'login_held' }))
+    house.crash()
+    expect(() => house.start(id, { operationType: 'ssh_test' })).toThrow(
+      expect.objectContaining({ code: 'login_held' }),
+    )
+    expect(opened).toBe(1)
+    expect(() => house.start(id, { despiteLoginHold: true })).not.toThrow()
+  })
+
+  it('lets one attempt reach the device when a restart and a test begin together', async () => {
+    const devices: ScriptedDevice[] = []
+    const house = new House(() => {
+      const device = refused()
+      devices.push(device)
+      return device
+    })
+    const id = house.add('cucm-pub')
+    const started = [house.start(id), house.start(id, { operationType: 'ssh_test' })].map(
+      ({ operations }) => operations[0]?.id ?? '',
+    )
+    const codes = await Promise.all(started.map(async (one) => (await house.settled(one)).error?.code))
+    expect(codes.toSorted()).toEqual(['login_held', 'login_refused'])
+    expect(devices.flatMap(({ calls }) => calls).filter((call) => call === 'login')).toHaveLength(1)
+  })
+
+  it('holds it too when the daemon was killed before the answer came', async () => {
+    const device = stuckIn('login')
+    const house = new House(device.open)
+    const id = house.add('cucm-pub')
+    const operation = house.start(id).operations[0]?.id ?? ''
+    await until('it logs in', device.reached)
+    house.crash()
+    expect(house.manager.get(operation)).toMatchObject({ status: 'interrupted', effect: 'none' })
+    expect(() => house.start(id)).toThrow(expect.objectContaining({ code: 'login_held' }))
+  })
+
+  it.each(['unreachable', 'prompt_timeout', 'connection_lost'] as const)('does not hold it after %s', async (code) => {
+    const house = new House(() => new ScriptedDevice({ login: [new VosError(code, 'x')] }))
+    const id = house.add('cucm-pub')
+    await house.settled(house.start(id).operations[0]?.id ?? '')
+    expect(() => house.start(id)).not.toThrow()
+  })
+})
+
+describe('a new daemon', () => {
+  it.each([
+    ['connect', 'interrupted'],
+    ['login', 'interrupted'],
+    ['services', 'interrupted'],
+    ['prepare Cisco Tomcat', 'interrupted'],
+  ])('that finds an operation in %s calls it %s and sends nothing', async (method, status) => {
+    const device = stuckIn(method)
+    const house = new House(device.open)
+    const id = house.start(house.add('cucm-pub')).operations[0]?.id ?? ''
+    await until('it is there', device.reached)
+    house.crash(() => expect.fail('the device was touched'))
+    expect(house.manager.get(id)).toMatchObject({ status, effect: 'none' })
+  })
+
+  it('looks at the device when the intent was written, sends nothing, and settles by what the journal proves', async () => {
+    const device = stuckIn('observation', 3)
+    const house = new House(device.open)
+    const id = house.start(house.add('cucm-pub')).operations[0]?.id ?? ''
+    await until('it moves', () => house.manager.get(id).transition)
+    const later = new ScriptedDevice({ lists: [[{ ...TOMCAT, state: 'STARTING' }], [TOMCAT]] })
+    house.crash(() => later)
+    const operation = await house.settled(id)
+    expect(operation.status).toBe('completed')
+    expect(later.calls.filter((call) => call === 'login')).toHaveLength(1)
+    expect(later.calls.some((call) => call.startsWith('prepare') || call === 'commit')).toBe(false)
+  })
+
+  it('calls it unknown when it reads STARTED and nothing proves a restart, and holds the device until a person accepts', async () => {
+    const device = stuckIn('observation')
+    const house = new House(device.open)
+    const connection = house.add('cucm-pub')
+    const id = house.start(connection).operations[0]?.id ?? ''
+    await until('the intent is written', () => house.manager.get(id).phase === 'dispatching')
+    house.crash(() => new ScriptedDevice())
+    expect((await house.settled(id)).status).toBe('unknown')
+    expect(() => house.start(connection)).toThrow(expect.objectContaining({ code: 'unacknowledged' }))
+    expect(() => house.start(connection, { operationType: 'ssh_test' })).not.toThrow()
+    house.manager.acknowledge(id, 'bob')
+    expect(() => house.start(connection)).not.toThrow()
+  })
+
+  it('gives up after three looks that were cut off', async () => {
+    const device = stuckIn('observation')
+    const house = new House(device.open)
+    const id = house.start(house.add('cucm-pub')).operations[0]?.id ?? ''
+    await until('the intent is written', () => house.manager.get(id).phase === 'dispatching')
+    for (let look = 1; look <= 3; look++) {
+      const looking = stuckIn('connect patiently')
+      house.crash(looking.open)
+      await until('it looks', looking.reached)
+      expect(house.manager.get(id)).toMatchObject({ phase: 'reconciling', reconciliations: look })
+    }
+    house.crash(() => new ScriptedDevice())
+    expect((await house.settled(id)).status).toBe('unknown')
+  })
+
+  it('runs what was accepted a moment ago, and nothing that is older than its start deadline', async () => {
+    const house = new House(() => new ScriptedDevice(GOOD))
+    const { operations } = house.store
+    const at = house.clock
+    house.add('cucm-pub')
+    house.store.write(() => operations.insert('r-fresh', { ...ACCEPTED, device: 'a:1' }, at - 60_000))
+    house.store.write(() => operations.insert('r-stale', { ...ACCEPTED, device: 'b:1' }, at - 301_000))
+    house.store.write(() => operations.insert('r-ahead', { ...ACCEPTED, device: 'c:1' }, at + 60_000))
+    house.crash()
+    expect((await house.settled('r-fresh')).status).toBe('completed')
+    expect(house.manager.get('r-stale').status).toBe('interrupted')
+    expect(house.manager.get('r-ahead').status).toBe('interrupted')
+  })
+})
+
+describe('the end of the daemon', () => {
+  it('interrupts what was not sent, waits for what was, and takes on nothing new', async () => {
+    const before = stuckIn('login')
+    const after = stuckIn('observation')
+    const house = new House((name, signal) => (name === 'a' ? before.open(name, signal) : after.open(name, signal)))
+    const [a, b] = [house.add('a', '10.0.0.1'), house.add('b', '10.0.0.2')]
+    const [first, second] = [house.start(a), house.start(b)].map(({ operations }) => operations[0]?.id ?? '')
+    await until('both are under way', () => before.reached() && house.manager.get(second ?? '').phase === 'dispatching')
+    const drained = house.manager.drain(new AbortController().signal)
+    expect(() => house.start(a)).toThrow(expect.objectContaining({ code: 'draining' }))
+    expect((await house.settled(first ?? '')).status).toBe('interrupted')
+    after.release()
+    await drained
+    expect(house.manager.get(second ?? '').status).toBe('completed')
+  })
+
+  it('leaves what does not end in time as it is, for the next daemon to look at', async () => {
+    const device = stuckIn('observation')
+    const house = new House(device.open)
+    const id = house.start(house.add('cucm-pub')).operations[0]?.id ?? ''
+    await until('the intent is written', () => house.manager.get(id).phase === 'dispatching')
+    await house.manager.drain(AbortSignal.abort())
+    expect(house.manager.get(id).phase).toBe('dispatching')
+  })
+})
+
+describe('the board and the journal', () => {
+  it('moves what has ended into history after five minutes, and finds it there', async () => {
+    const house = new House(() => new ScriptedDevice(GOOD))
+    const connection = house.add('cucm-pub')
+    const id = house.start(connection).operations[0]?.id ?? ''
+    await house.settled(id)
+    house.clock += 5 * 60_000
+    house.crash()
+    expect(house.manager.board()).toEqual([])
+    expect(house.store.operations.history(connection, 10).map((operation) => operation.id)).toEqual([id])
+    expect(house.manager.get(id.slice(0, 5)).status).toBe('completed')
+    expect(house.manager.get('last', 'alice').id).toBe(id)
+  })
+
+  it('learns how long it takes, and knows it still when the history is pruned', async () => {
+    const house = new House(() => new ScriptedDevice({ ...GOOD, pause: () => void (house.clock += 1000) }))
+    const id = house.add('cucm-pub')
+    for (let run = 0; run < 3; run++) {
+      await house.settled(house.start(id).operations[0]?.id ?? '')
+      house.clock += 5 * 60_000
+    }
+    house.crash()
+    house.clock += 401 * 86_400_000
+    house.crash()
+    expect(house.store.operations.history(null, 10)).toEqual([])
+    const usual = house.start(id).operations[0]?.usual
+    expect(usual).toMatchObject({ runs: 3, phases: { stopping: 2000 } })
+  })
+
+  it('keeps two thousand lines of an operation and counts the rest', async () => {
+    const lines = Array.from({ length: 3000 }, (_, index) => output(`line ${index}`))
+    const house = new House(
+      () => new ScriptedDevice({ commit: [{ type: 'sent' }, ...lines, ...(GOOD.commit?.slice(1) ?? [])] }),
+    )
+    const id = house.start(house.add('cucm-pub')).operations[0]?.id ?? ''
+    await house.settled(id)
+    const gaps = house.store.operations
+      .events(id, 0, 5000)
+      .flatMap(({ event }) => (event.type === 'gap' ? [event.lines] : []))
+    expect(gaps.reduce((sum, count) => sum + count, 0)).toBe(1002)
+    expect(house.manager.get(id).status).toBe('completed')
+  })
+
+  it('has written an event before anybody sees it', async () => {
+    const house = new House(() => new ScriptedDevice(GOOD))
+    const id = house.add('cucm-pub')
+    house.manager.onEvent((recorded, operation) => {
+      expect(house.store.operations.events(operation.id, recorded.seq - 1, 1)).toEqual([recorded])
+    })
+    await house.settled(house.start(id).operations[0]?.id ?? '')
+    expect(house.log).toEqual([])
+  })
+
+  it.each([
+    ['no host key', { pin: false, password: true }, 'host_key_unpinned'],
+    ['no credential', { pin: true, password: false }, 'no_credential'],
+  ])('refuses a connection with %s before anything is written', (_, { pin, password }, code) => {
+    const house = new House(() => new ScriptedDevice())
+    const { id } = house.store.connections.add({ name: 'x', host: 'x', username: 'x' }, 0)
+    if (pin) house.store.connections.pin(id, FACTS.hostKey)
+    if (password) house.store.connections.setSealedPassword(id, Buffer.from('x'))
+    expect(() => house.start(id)).toThrow(expect.objectContaining({ code }))
+    expect(house.manager.board()).toEqual([])
+  })
+})
