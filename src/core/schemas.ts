@@ -124,12 +124,11 @@ export const REQUESTS = {
 
 export type Parsed<Name extends RequestName> = z.infer<(typeof REQUESTS)[Name]>
 
-/** `port: is above 65535`, one clause for each problem; values are left out, a password may be among them. */
+/** `port: is above 65535`, a clause for each of the first problems. Values are left out: a password may be among them. */
 export function explain(error: z.ZodError): string {
-  return error.issues
-    .map((issue) => {
-      const path = issue.path.filter((part) => part !== 'change').join('.')
-      return path === '' ? issue.message : `${path}: ${issue.message}`
-    })
-    .join('; ')
+  const clauses = error.issues.slice(0, 3).map((issue) => {
+    const path = issue.path.filter((part) => part !== 'change').join('.')
+    return path === '' ? issue.message : `${path}: ${issue.message}`
+  })
+  return clauses.join('; ').slice(0, 300)
 }

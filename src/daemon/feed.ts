@@ -100,7 +100,8 @@ export class Feed {
     }
     const pump = async (): Promise<void> => {
       underWay = true
-      while (!closed && place < this.#cursor) {
+      for (;;) {
+        if (closed || place >= this.#cursor) break
         const now = performance.now()
         if (now - windowStart > WINDOW_MS) {
           windowStart = now

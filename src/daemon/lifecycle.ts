@@ -86,8 +86,10 @@ export async function listen(server: Server, { socket }: StatePaths): Promise<vo
   if (stat) fs.unlinkSync(socket)
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   server.once('error', reject)
-  // The umask of the process is 077, so the socket is 0600 from its first moment.
+  // Bound within this call, so the socket is 0600 from its first moment.
+  const umask = process.umask(0o077)
   server.listen({ path: socket }, resolve)
+  process.umask(umask)
   await promise
   server.removeListener('error', reject)
 }

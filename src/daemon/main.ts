@@ -20,6 +20,7 @@ import { Manager } from './manager.ts'
 import { createVosServer } from './server.ts'
 import { loadSealingKey } from './ssh/credentials.ts'
 import { createSecretReader } from './secrets.ts'
+import { openDatabase } from './store/database.ts'
 import { Store } from './store/store.ts'
 
 const IDLE_MS = 60 * 60_000
@@ -139,7 +140,7 @@ async function main(): Promise<void> {
 /** The store, or nothing when another daemon is the one: then this one has nothing to do. */
 function openStore(file: string, holder: () => string): Store | undefined {
   try {
-    return new Store(file, (error) => {
+    return new Store(openDatabase(file), (error) => {
       log(`fatal: the database cannot be written: ${error.message}`)
       process.exit(exitStatus('bug'))
     })

@@ -5,6 +5,7 @@ import type { Device } from '../../src/core/device.ts'
 import { isSettled, type Operation, type RecordedEvent } from '../../src/core/operation.ts'
 import type { StartRequest } from '../../src/core/protocol.ts'
 import { Manager } from '../../src/daemon/manager.ts'
+import { openDatabase } from '../../src/daemon/store/database.ts'
 import { Store } from '../../src/daemon/store/store.ts'
 import { temporaryDirectory } from './temporary.ts'
 import { FACTS } from './operations.ts'
@@ -65,7 +66,7 @@ export class House {
   }
 
   #openStore(): Store {
-    return new Store(this.file, (error) => this.fatal.push(error))
+    return new Store(openDatabase(this.file), (error) => this.fatal.push(error))
   }
 
   #openManager(): Manager {

@@ -19,8 +19,10 @@ export function openDatabase(file: string): SqliteDatabase {
   const db = connect(file)
   try {
     lock(db, file)
+    // Until here nothing was written: a file that is refused stays as it was.
     checkVersion(db, file)
     check(db, file)
+    assertSafeWrites(db, file)
     migrate(db, MIGRATIONS.length, file)
     return db
   } catch (error) {
@@ -82,6 +84,7 @@ function createDatabase(file: string): void {
   try {
     const db = new Database(temporary)
     db.pragma(`application_id = ${APPLICATION_ID}`)
+    db.pragma('journal_mode = WAL')
     db.pragma('synchronous = FULL')
     migrate(db, MIGRATIONS.length, null)
     db.close()
@@ -133,17 +136,26 @@ function lock(db: SqliteDatabase, file: string): void {
     db.pragma('foreign_keys = ON')
     db.pragma('trusted_schema = OFF')
     db.pragma('cell_size_check = ON')
-    // A write takes the exclusive lock for good, and only after it do the pragmas tell the truth.
-    db.transaction(() => db.pragma(`user_version = ${versionOf(db)}`)).exclusive()
+    // In exclusive locking mode the lock of the first transaction stays for good.
+    db.transaction(() => undefined).exclusive()
   } catch (error) {
     if (isBusy(error)) throw new VosError('database_locked', `Another daemon holds ${file}.`, { cause: error })
     throw wrap(error, `${file} cannot be used`)
   }
+}
+
+/** Right after the switch the pragmas lie; after a first write they tell the truth. */
+function assertSafeWrites(db: SqliteDatabase, file: string): void {
+  db.pragma(`user_version = ${versionOf(db)}`)
   const [mode, synchronous] = [db.pragma('journal_mode', { simple: true }), db.pragma('synchronous', { simple: true })]
   if (mode !== 'wal' || synchronous !== 2) {
-    throw new VosError('database', `${file} cannot be written safely (journal ${String(mode)}, synchronous ${String(synchronous)}).`, {
-      hint: 'Put the state directory on a local file system.',
-    })
+    throw new VosError(
+      'database',
+      `${file} cannot be written safely (journal ${String(mode)}, synchronous ${String(synchronous)}).`,
+      {
+        hint: 'Put the state directory on a local file system.',
+      },
+    )
   }
 }
 

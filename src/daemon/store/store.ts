@@ -1,6 +1,6 @@
 import { VosError } from '../../core/errors.ts'
 import { ConnectionTable } from './connections.ts'
-import { isBusy, openDatabase, type SqliteDatabase } from './database.ts'
+import { isBusy, type SqliteDatabase } from './database.ts'
 import { OperationTable } from './operations.ts'
 
 /**
@@ -14,8 +14,8 @@ export class Store {
   readonly #onFatal: (error: Error) => void
   #broken: Error | null = null
 
-  constructor(file: string, onFatal: (error: Error) => void) {
-    this.#db = openDatabase(file)
+  constructor(db: SqliteDatabase, onFatal: (error: Error) => void) {
+    this.#db = db
     this.#onFatal = onFatal
     this.connections = new ConnectionTable(this.#db)
     this.operations = new OperationTable(this.#db)

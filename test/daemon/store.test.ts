@@ -1,0 +1,198 @@
+import { spawnSync } from 'node:child_process'
+import fs from 'node:fs'
+import path from 'node:path'
+import Database from 'better-sqlite3'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { countConnections, migrate, openDatabase } from '../../src/daemon/store/database.ts'
+import { MIGRATIONS } from '../../src/daemon/store/migrations.ts'
+import { quantile } from '../../src/daemon/store/operations.ts'
+import { Store } from '../../src/daemon/store/store.ts'
+import { ACCEPTED, FACTS } from '../helpers/operations.ts'
+import { temporaryDirectory } from '../helpers/temporary.ts'
+
+function open(file = path.join(temporaryDirectory(), 'vosctl.db')) {
+  const db = openDatabase(file)
+  onTestFinished(() => {
+    db.close()
+  })
+  return { db, file }
+}
+
+function store(file = path.join(temporaryDirectory(), 'vosctl.db')) {
+  const fatal: Error[] = []
+  const opened = new Store(openDatabase(file), (error) => fatal.push(error))
+  onTestFinished(() => opened.close())
+  return { store: opened, fatal, file }
+}
+
+const CUCM = { name: 'cucm-pub', host: '10.10.0.10', username: 'admin' }
+
+describe('the database file', () => {
+  it('is written through to the disk, and for its owner alone', () => {
+    const { db, file } = open()
+    const pragma = (name: string) => db.pragma(name, { simple: true })
+    expect([pragma('journal_mode'), pragma('synchronous'), pragma('locking_mode')]).toEqual(['wal', 2, 'exclusive'])
+    expect([pragma('foreign_keys'), pragma('trusted_schema'), pragma('cell_size_check')]).toEqual([1, 0, 1])
+    for (const name of fs.readdirSync(path.dirname(file))) {
+      expect(fs.statSync(path.join(path.dirname(file), name)).mode & 0o077).toBe(0)
+    }
+  })
+
+  it('has one owner at a time: the second process is told that it is locked', () => {
+    const { file } = open()
+    const script = `
+      import { openDatabase } from ${JSON.stringify(path.resolve('src/daemon/store/database.ts'))}
+      try { openDatabase(process.argv[1]) } catch (error) { process.stdout.write(error.code) }`
+    const other = spawnSync(process.execPath, ['--input-type=module-typescript', '-e', script, file], {
+      encoding: 'utf8',
+    })
+    expect(other.stdout).toBe('database_locked')
+  })
+
+  it.each([
+    [
+      'a text file',
+      (file: string) => fs.writeFileSync(file, 'not a database, but long enough to have a header '.repeat(9)),
+      'is not a database',
+    ],
+    ['an empty file', (file: string) => fs.writeFileSync(file, ''), 'is empty where a database was'],
+    ['a directory', (file: string) => fs.mkdirSync(file), 'is not a regular file'],
+    ['a link', (file: string) => fs.symlinkSync('/dev/null', file), 'is not a regular file'],
+    [
+      'a database of another program',
+      (file: string) => new Database(file).exec('CREATE TABLE x (y)').close(),
+      'of another program',
+    ],
+    [
+      'a journal without its database',
+      (file: string) => fs.writeFileSync(`${file}-wal`, 'x'),
+      'is missing, but its journal',
+    ],
+  ])('refuses %s and leaves it as it is', (_, make, message) => {
+    const directory = temporaryDirectory()
+    const file = path.join(directory, 'vosctl.db')
+    const umask = process.umask(0o077)
+    make(file)
+    process.umask(umask)
+    const before = fs.readdirSync(directory)
+    expect(() => openDatabase(file)).toThrow(message)
+    expect(fs.readdirSync(directory)).toEqual(before)
+  })
+
+  it('refuses a file that others can read', () => {
+    const { db, file } = open()
+    db.close()
+    fs.chmodSync(file, 0o644)
+    expect(() => openDatabase(file)).toThrow('can be read by other users')
+  })
+
+  it('refuses a damaged file', () => {
+    const { db, file } = open()
+    db.close()
+    const bytes = fs.readFileSync(file)
+    bytes.fill(0xff, 4096, 4096 * 3)
+    fs.writeFileSync(file, bytes)
+    expect(() => openDatabase(file)).toThrow(expect.objectContaining({ code: 'database' }))
+    expect(fs.readFileSync(file)).toEqual(bytes)
+  })
+
+  it('refuses a database of a newer vosctl', () => {
+    const { db, file } = open()
+    db.pragma(`user_version = ${MIGRATIONS.length + 1}`)
+    db.close()
+    expect(() => openDatabase(file)).toThrow('newer vosctl')
+  })
+
+  it('migrates down and up again to the same schema, with a backup first', () => {
+    const { db, file } = open()
+    const schema = () => db.prepare('SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name').pluck().all()
+    const before = schema()
+    migrate(db, 0, file)
+    expect(schema().filter((sql) => !String(sql).includes('sqlite_sequence'))).toEqual([])
+    expect(fs.readdirSync(path.dirname(file)).filter((name) => name.includes('before-v0'))).toHaveLength(1)
+    migrate(db, MIGRATIONS.length, file)
+    expect(schema()).toEqual(before)
+  })
+
+  it('counts the connections of another store, and does not while its daemon runs', () => {
+    const { store: other, file } = store()
+    other.write(() => other.connections.add(CUCM, 0))
+    expect(countConnections('/nonexistent')).toBe(0)
+    other.close()
+    expect(countConnections(file)).toBe(1)
+  })
+})
+
+describe('a failed write', () => {
+  it('is rolled back when the fault is ours, and the store goes on', () => {
+    const { store: house, fatal } = store()
+    expect(() =>
+      house.write(() => {
+        house.connections.add(CUCM, 0)
+        throw new TypeError('a mistake')
+      }),
+    ).toThrow('a mistake')
+    expect(house.connections.list()).toEqual([])
+    expect(fatal).toEqual([])
+    house.write(() => house.connections.add(CUCM, 0))
+  })
+
+  it('is fatal when the disk is full, and nothing is written any more', () => {
+    const fatal: Error[] = []
+    const { db } = open()
+    // The page limit makes SQLite answer SQLITE_FULL, as a full disk does.
+    db.pragma(`max_page_count = ${Number(db.pragma('page_count', { simple: true }))}`)
+    const house = new Store(db, (error) => fatal.push(error))
+    const reason = 'x'.repeat(64 * 1024)
+    const write = () => house.write(() => house.operations.insert('r-1', { ...ACCEPTED, reason }, 0))
+    expect(write).toThrow('full')
+    expect(fatal).toHaveLength(1)
+    db.pragma('max_page_count = 1000000')
+    expect(write).toThrow(expect.objectContaining({ code: 'database' }))
+    expect(house.operations.board()).toEqual([])
+  })
+})
+
+describe('connections', () => {
+  it('takes the password away when host, port or user change, and the pinned key with host or port', () => {
+    const { store: house } = store()
+    const { id } = house.connections.add(CUCM, 0)
+    const arm = () => {
+      house.connections.pin(id, FACTS.hostKey)
+      house.connections.setSealedPassword(id, Buffer.from('sealed'))
+    }
+    arm()
+    expect(house.connections.edit(id, { service: 'Cisco Tftp' })).toMatchObject({
+      credential: { type: 'sealed' },
+      hostKey: FACTS.hostKey,
+    })
+    expect(house.connections.edit(id, { username: 'other' })).toMatchObject({
+      credential: { type: 'none' },
+      hostKey: FACTS.hostKey,
+    })
+    arm()
+    expect(house.connections.edit(id, { port: 2222 })).toMatchObject({ credential: { type: 'none' }, hostKey: null })
+  })
+
+  it('knows one name once, whatever its case', () => {
+    const { store: house } = store()
+    house.connections.add(CUCM, 0)
+    expect(() => house.connections.add({ ...CUCM, name: 'CUCM-PUB' }, 0)).toThrow('already a connection')
+  })
+
+  it('never gives an id twice, so that history stays with its connection', () => {
+    const { store: house } = store()
+    const { id } = house.connections.add(CUCM, 0)
+    house.connections.remove(id)
+    expect(house.connections.add(CUCM, 0).id).toBe(id + 1)
+  })
+})
+
+it.each([
+  [[5], 0.5, 5],
+  [[1, 2, 3], 0.5, 2],
+  [[3, 1, 2, 4], 0.9, 4],
+  [[], 0.5, 0],
+])('the quantile of %j at %d is %d', (values, part, result) => {
+  expect(quantile(values, part)).toBe(result)
+})
