@@ -87,7 +87,7 @@ export async function listen(server: Server, { socket }: StatePaths): Promise<vo
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   server.once('error', reject)
   // Bound within this call, so the socket is 0600 from its first moment.
-  const umask = process.umask(0o077)
+  const umask = process.umask(0o177)
   server.listen({ path: socket }, resolve)
   process.umask(umask)
   await promise

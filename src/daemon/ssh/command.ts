@@ -95,13 +95,16 @@ export function startCommand(link: Link, words: readonly string[], options: Star
     const emit = (name: OutputStream) => (bytes: Buffer) => {
       for (const listener of listeners) listener(bytes, name)
     }
-    const stderrEnd = new Promise<void>((resolve) => opened.stderr.once('end', () => resolve()))
-    opened.on('close', () => {
-      void stderrEnd.then(() => {
-        stop()
-        ended.resolve({ ...status, isRefused: false })
-      })
-    })
+    // The channel closes when all of stdout was read; the end of stderr may come before or after.
+    let open = 2
+    const close = (): void => {
+      open--
+      if (open > 0) return
+      stop()
+      ended.resolve({ ...status, isRefused: false })
+    }
+    opened.on('close', close)
+    opened.stderr.once('end', close)
     opened.on('data', emit('stdout'))
     opened.stderr.on('data', emit('stderr'))
     opened.on('error', () => {})

@@ -271,7 +271,8 @@ export class Link {
     const mismatch = /no matching (.+)$/.exec(error.message)?.[1]
     if (error.level === 'handshake' && mismatch !== undefined) this.end(this.#noMatch(mismatch))
     else if (error.message === 'Connection lost before handshake') this.#endBy({ type: 'closed' })
-    else if (error.level === 'client-socket') this.#endBy({ type: 'socket', code: String(error.code ?? '') })
+    else if (error.level === 'client-socket')
+      this.#endBy({ type: 'socket', code: typeof error.code === 'string' ? error.code : '' })
     else if (error.level === 'client-timeout') this.#endBy({ type: 'keepalive' })
     else if (typeof error.code === 'number') this.#endBy({ type: 'disconnect', words: error.message })
     else this.#endBy({ type: 'protocol', words: error.message })

@@ -41,24 +41,33 @@ export async function waitForPrompt(terminal: Terminal, name: string, timings: T
       }
     }
     const leftMs = startedAt + promptMs - performance.now()
-    if (leftMs <= 0) throw pending.plain.trim() === '' ? promptTimeout(name, terminal, promptMs) : unexpectedPrompt(name, terminal)
+    if (leftMs <= 0)
+      throw pending.plain.trim() === '' ? promptTimeout(name, terminal, promptMs) : unexpectedPrompt(name, terminal)
     await terminal.wait(Math.min(leftMs, ...[settleMs - quietMs, nudgeMs - quietMs].filter((ms) => ms > 0)))
   }
 }
 
 function passwordExpired(name: string, terminal: Terminal): VosError {
-  return new VosError('password_expired', `${name} wants a new password before it lets anybody in. Nothing was answered.`, {
-    hint: `Log in by hand and change it, then: vosctl credentials set ${name}`,
-    deviceLines: terminal.recent,
-  })
+  return new VosError(
+    'password_expired',
+    `${name} wants a new password before it lets anybody in. Nothing was answered.`,
+    {
+      hint: `Log in by hand and change it, then: vosctl credentials set ${name}`,
+      deviceLines: terminal.recent,
+    },
+  )
 }
 
 function unexpectedPrompt(name: string, terminal: Terminal): VosError {
   const text = oneLine(terminal.pending.text, 80)
-  return new VosError('unexpected_prompt', `${name} waits with "${text}", which is not the prompt of a VOS appliance.`, {
-    hint: 'Check the platform of the connection. On a VOS appliance: set commandcount disable',
-    deviceLines: terminal.recent,
-  })
+  return new VosError(
+    'unexpected_prompt',
+    `${name} waits with "${text}", which is not the prompt of a VOS appliance.`,
+    {
+      hint: 'Check the platform of the connection. On a VOS appliance: set commandcount disable',
+      deviceLines: terminal.recent,
+    },
+  )
 }
 
 function promptTimeout(name: string, terminal: Terminal, promptMs: number): VosError {

@@ -49,10 +49,17 @@ export function questionIn(pending: string): 'plain' | 'likely' | undefined {
   return /\S\s*[?:]\s*$/.test(line) ? 'likely' : undefined
 }
 
-/** The key that a paging prompt wants for going on to the end: a page, or out of the file viewer. */
-export function pagingAnswer(pending: string): ' ' | 'q' | undefined {
+/**
+ * The key that leads on to the end: a page, the viewer's next page, and out of it. Leaving the viewer earlier would cut
+ * the list short, and what is left of it looks like a whole one.
+ */
+export function pagingAnswer(pending: string): ' ' | 'n' | 'q' | undefined {
   const line = pending.slice(-MAX_QUESTION)
   if (/Press <enter> for 1 line, <space> for one page, or <q> to quit\s*$/i.test(line)) return ' '
-  if (/options: q=quit, n=next, p=prev, b=begin, e=end \(lines \d+ - \d+ of \d+\) ?:\s*$/i.test(line)) return 'q'
-  return undefined
+  const viewer =
+    /options: q=quit, n=next, p=prev, b=begin, e=end \(lines \d+ - (?<last>\d+) of (?<all>\d+)\) ?:\s*$/i.exec(
+      line,
+    )?.groups
+  if (!viewer) return undefined
+  return Number(viewer['last']) < Number(viewer['all']) ? 'n' : 'q'
 }

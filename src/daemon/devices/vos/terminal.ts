@@ -1,5 +1,6 @@
 import type { Connection } from '../../../core/connection.ts'
 import { VosError } from '../../../core/errors.ts'
+import { oneLine } from '../../../core/text.ts'
 import type { Channel } from '../../ssh/channel.ts'
 import { toCommandLine, type Command } from './command.ts'
 import { createLineReader, type Line } from './line-reader.ts'
@@ -31,10 +32,7 @@ export class Terminal {
     this.#channel = channel
     this.#options = options
     this.#listen()
-    void channel.closed.then((cause) => {
-      this.#lost = { cause }
-      this.#tell()
-    })
+    void this.#awaitEnd()
   }
 
   /** The unterminated last line. */
@@ -59,8 +57,10 @@ export class Terminal {
 
   /** The last lines that say something, for an error's `deviceLines`. */
   get recent(): readonly string[] {
-    const pending = this.pending.text
-    return pending.trim() === '' ? this.#recent : [...this.#recent.slice(1 - MAX_RECENT), pending]
+    return [...this.#recent, this.pending.text]
+      .filter((text) => text.trim() !== '')
+      .slice(-MAX_RECENT)
+      .map((text) => oneLine(text))
   }
 
   /** The finished lines that have not been taken yet, and the unterminated one. */
@@ -133,7 +133,7 @@ export class Terminal {
     const deviceLines = this.recent
     if (cause) return new VosError(cause.code, cause.message, { hint: cause.hint, cause, deviceLines })
     const said = deviceLines.at(-1)
-    const words = said === undefined ? '' : ` Its last words: "${said.trim().slice(0, 200)}".`
+    const words = said === undefined ? '' : ` Its last words: "${said}".`
     return new VosError('connection_lost', `${this.#options.connection.name} closed the session ${when}.${words}`, {
       deviceLines,
     })
@@ -160,6 +160,11 @@ export class Terminal {
       this.#stopListening?.()
       this.#stopListening = undefined
     }
+    this.#tell()
+  }
+
+  async #awaitEnd(): Promise<void> {
+    this.#lost = { cause: await this.#channel.closed }
     this.#tell()
   }
 

@@ -11,6 +11,20 @@ export interface EchoOptions {
   readonly quietMs: number
 }
 
+/** Waits until nothing has come for a while, but no longer than `limitMs`; then the echo will tell. */
+export async function awaitQuiet(terminal: Terminal, quietMs: number, limitMs: number): Promise<void> {
+  const until = performance.now() + limitMs
+  while (!terminal.isLost && terminal.quietMs < quietMs && performance.now() < until) {
+    terminal.take()
+    await terminal.wait(quietMs - terminal.quietMs)
+  }
+}
+
+/** Whether what has come since the typing is still exactly the echo of the line. */
+export function isEchoed(terminal: Terminal, typed: string, straysBefore: number): boolean {
+  return terminal.strays === straysBefore && compareEcho(typed, terminal.unreadText) === 'full'
+}
+
 /**
  * Waits until the device has echoed exactly the line that was typed, and has been quiet after it.
  * @throws VosError `echo_mismatch`, `echo_timeout`, or why the session was lost. Enter has not been sent.
@@ -31,7 +45,7 @@ export async function awaitEcho(terminal: Terminal, typed: string, options: Echo
   }
 }
 
-function echoMismatch(name: string, typed: string, echoed: string): VosError {
+export function echoMismatch(name: string, typed: string, echoed: string): VosError {
   return new VosError('echo_mismatch', `${name} echoed something else than was typed. Nothing was sent.`, {
     hint: 'Try again. If it stays so, look at the device: somebody or something else writes to this terminal.',
     deviceLines: [`typed:  ${typed}`, `echoed: ${oneLine(echoed)}`],
