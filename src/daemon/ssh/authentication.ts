@@ -1,4 +1,4 @@
-import { utils, type AuthHandlerMiddleware, type NextAuthHandler, type Prompt } from 'ssh2'
+import ssh2, { type AuthHandlerMiddleware, type NextAuthHandler, type Prompt } from 'ssh2'
 import { VosError } from '../../core/errors.ts'
 import { oneLine } from '../../core/text.ts'
 import { where, type Peer } from './faults.ts'
@@ -121,7 +121,7 @@ export class Authentication {
   #proof(secret: Secret, method: string): Parameters<NextAuthHandler>[0] {
     const username = this.#username
     if (secret.type === 'key') {
-      const key = utils.parseKey(secret.privateKey)
+      const key = ssh2.utils.parseKey(secret.privateKey)
       if (key instanceof Error) throw new VosError('bad_key_file', 'The private key cannot be used. Nothing was sent.')
       return { type: 'publickey', username, key }
     }

@@ -2,7 +2,7 @@ import { createCipheriv, createDecipheriv, createSecretKey, randomBytes, type Ke
 import { constants } from 'node:fs'
 import { link, mkdir, open, stat, unlink, type FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { utils } from 'ssh2'
+import ssh2 from 'ssh2'
 import { VosError } from '../../core/errors.ts'
 import { oneLine } from '../../core/text.ts'
 
@@ -79,7 +79,7 @@ export async function readPrivateKey(path: string): Promise<Buffer> {
     const { size } = await checkFile(file, path)
     if (size > MAX_PRIVATE_KEY_BYTES) throw badKeyFile(`${path} is too long for a private key.`, 'Name a private key.')
     const bytes = await file.readFile()
-    const key = utils.parseKey(bytes)
+    const key = ssh2.utils.parseKey(bytes)
     if (!(key instanceof Error) && key.isPrivateKey()) return bytes
     bytes.fill(0)
     throw unusable(path, key instanceof Error ? key.message : 'it is a public key')

@@ -1,0 +1,141 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import fs from 'node:fs'
+import path from 'node:path'
+import { onTestFinished } from 'vitest'
+import { DEFAULT_TIMINGS } from '../../src/core/connection.ts'
+import type { Scenario, Simulator, SimulatorOptions } from '../../src/simulator/index.ts'
+import { startSimulator } from '../../src/simulator/index.ts'
+import { temporaryDirectory } from './temporary.ts'
+
+const ROOT = path.resolve(import.meta.dirname, '../..')
+export const VOSCTL = path.join(ROOT, 'bin', 'vosctl')
+export const VOSD = path.join(ROOT, 'bin', 'vosd')
+
+export interface Ended {
+  readonly status: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface RunOptions {
+  /** What stands on standard input; nothing (an empty file) by default. */
+  readonly input?: string
+  readonly env?: Readonly<Record<string, string | undefined>>
+}
+
+/** One house for one test: the built programs on a state directory of their own. Everything ends with the test. */
+export class Rig {
+  readonly directory = temporaryDirectory()
+  readonly state = path.join(this.directory, 'state')
+  readonly config = path.join(this.directory, 'config')
+  readonly socket = path.join(this.state, 'run', 'vosd.sock')
+  readonly #children = new Set<ChildProcess>()
+
+  constructor() {
+    onTestFinished(async () => {
+      for (const child of this.#children) child.kill('SIGKILL')
+      await this.killDaemon()
+    })
+  }
+
+  /** Starts the built client; ends on its own or with the test. */
+  start(args: readonly string[], { input = '', env = {} }: RunOptions = {}) {
+    const child = spawn(process.execPath, [VOSCTL, '--state-dir', this.state, ...args], {
+      env: { PATH: process.env['PATH'], LANG: 'C.UTF-8', VOSCTL_CONFIG_DIR: this.config, ...env },
+      stdio: ['pipe', 'pipe', 'pipe'],
+    })
+    this.#children.add(child)
+    const output = { stdout: '', stderr: '' }
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (output.stdout += text))
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (output.stderr += text))
+    child.stdin.on('error', () => undefined)
+    child.stdin.end(input)
+    const ended = once(child, 'close').then(([status]): Ended => {
+      this.#children.delete(child)
+      return { status: status as number | null, ...output }
+    })
+    return { child, output, ended }
+  }
+
+  run(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
+    return this.start(args, options).ended
+  }
+
+  /** Runs a command that only prepares; fails the test with its words when it fails. */
+  async prepare(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
+    const ended = await this.run(args, options)
+    if (ended.status !== 0) throw new Error(`vosctl ${args.join(' ')}: ${ended.status}\n${ended.stdout}${ended.stderr}`)
+    return ended
+  }
+
+  /** A simulated appliance as a connection with its key pinned and its password set. */
+  async appliance(
+    name: string,
+    scenario: Scenario,
+    options: SimulatorOptions = {},
+    flags: readonly string[] = [],
+  ): Promise<Simulator> {
+    const timeScale = options.timeScale ?? 0.002
+    const simulator = await startSimulator(scenario, { ...options, timeScale })
+    onTestFinished(() => simulator.stop())
+    await this.add(name, simulator, flags, timings(timeScale))
+    return simulator
+  }
+
+  async add(name: string, simulator: Simulator, flags: readonly string[] = [], timing = timings(0.002)): Promise<void> {
+    const address = ['--host', simulator.host, '--port', String(simulator.port), '--username', simulator.username]
+    await this.prepare(['connections', 'add', name, ...address, ...timing, ...flags])
+    await this.prepare(['connections', 'trust', name, '--fingerprint', simulator.hostKey.fingerprint])
+    await this.prepare(['credentials', 'set', name, '--stdin'], { input: `${simulator.password}\n` })
+  }
+
+  get daemonPid(): number | null {
+    try {
+      const { pid } = JSON.parse(fs.readFileSync(path.join(this.state, 'run', 'holder.json'), 'utf8')) as {
+        pid: number
+      }
+      return pid
+    } catch {
+      return null
+    }
+  }
+
+  /** As a power cut for the daemon; resolves when it is gone. */
+  async killDaemon(): Promise<void> {
+    const pid = this.daemonPid
+    if (pid === null) return
+    try {
+      process.kill(pid, 'SIGKILL')
+      while (isAlive(pid)) await new Promise(setImmediate)
+    } catch {
+      // It was gone already.
+    }
+  }
+
+  log(): string {
+    return fs.readFileSync(path.join(this.state, 'daemon.log'), 'utf8')
+  }
+}
+
+/** Time limits in the proportion of the simulator's clock, with room for a slow machine. */
+export function timings(timeScale: number): string[] {
+  const scaled: Partial<Record<keyof typeof DEFAULT_TIMINGS, number>> = {
+    quietMs: 30,
+    nudgeMs: Math.max(300, DEFAULT_TIMINGS.nudgeMs * timeScale),
+    pollMs: Math.max(20, DEFAULT_TIMINGS.pollMs * timeScale),
+    pollLimitMs: Math.max(3000, DEFAULT_TIMINGS.pollLimitMs * timeScale),
+    reconnectMs: Math.max(5000, DEFAULT_TIMINGS.reconnectMs * timeScale),
+  }
+  return Object.entries(scaled).flatMap(([name, ms]) => ['--timing', `${name.replace(/Ms$/, '')}=${ms}ms`])
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    // A zombie that nobody has waited for answers too.
+    return !fs.readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ')
+  } catch {
+    return false
+  }
+}
