@@ -71,7 +71,10 @@ export interface Device {
   prepare(service: string): Promise<string>
   /** Notes the clocks. `commit` refuses with `woke_up_late` if more than a second has passed since. */
   arm(): void
-  /** Sends the one byte that makes the device act, then reports what it does. Ends after `ended` or `lost`. */
+  /**
+   * Sends the one byte that makes the device act, then reports what it does: `sent` first, and then it ends after `ended`
+   * or `lost`. It throws before `sent` only if it is certain that nothing has left.
+   */
   commit(): AsyncIterable<Observation>
   /** Polls the service list at the connection's pace until its limit; ends when the limit is reached. */
   follow(named: string): AsyncIterable<readonly ServiceState[]>

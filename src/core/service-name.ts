@@ -34,16 +34,17 @@ export function resolveService(wanted: string, services: readonly ServiceState[]
     const found = services.filter((service) => matches(service.name))
     if (found.length === 1 && found[0]) return found[0]
     if (found.length > 1) {
-      throw new VosError('ambiguous', `"${wanted}" fits ${found.length} services.`, {
-        hint: 'Name one of these exactly.',
-        deviceLines: found.map(describe),
+      throw new VosError('ambiguous', `"${wanted}" fits ${found.length} services. Nothing was sent.`, {
+        hint: `Name one exactly: ${found.map(describe).join(', ')}`,
       })
     }
   }
   const near = candidates(key, services)
   throw new VosError('unknown_service', `There is no service "${wanted}" on this device. Nothing was sent.`, {
-    hint: near.length > 0 ? 'Name one of these exactly.' : 'See the names with: vosctl connections services <target>',
-    deviceLines: near.map(describe),
+    hint:
+      near.length > 0
+        ? `Name one exactly: ${near.map(describe).join(', ')}`
+        : 'See the names with: vosctl connections services <target>',
   })
 }
 
@@ -68,7 +69,7 @@ function candidates(key: string, services: readonly ServiceState[]): ServiceStat
 }
 
 function describe(service: ServiceState): string {
-  return `${service.name} [${service.state}]${service.reason ? ` ${service.reason}` : ''}`
+  return `"${service.name}" [${service.state}]`
 }
 
 /** Levenshtein distance: how many single-character edits turn `a` into `b`. */

@@ -368,7 +368,7 @@ export class Manager {
    */
   async drain(signal: AbortSignal): Promise<void> {
     this.#draining = true
-    clearTimeout(this.#sweep)
+    this.stopSweeping()
     const stop = new VosError('interrupted', 'the daemon stopped before anything was sent', {
       hint: 'It is safe to start it again.',
     })
@@ -543,6 +543,11 @@ export class Manager {
     this.#board.set(operation.id, operation)
     for (const listener of this.#listeners) listener(recorded, operation)
     if (isSettled(operation)) this.#scheduleSweep()
+  }
+
+  /** Leaves the board as it is from now on. */
+  stopSweeping(): void {
+    clearTimeout(this.#sweep)
   }
 
   /** Moves what has been on the board long enough into history, and once a day takes old history out. */

@@ -37,7 +37,6 @@ describe('the ending after an error', () => {
     [before, new VosError('cancelled', 'x'), 'cancelled', 6],
     [before, new VosError('interrupted', 'x'), 'interrupted', 6],
     [before, new TypeError('x'), 'failed', 70],
-    [after, new VosError('woke_up_late', 'x'), 'interrupted', 6],
     [sent, new VosError('woke_up_late', 'x'), 'unknown', 3],
     [after, new VosError('unreachable', 'x'), 'unknown', 3],
     [sent, new VosError('login_refused', 'x'), 'unknown', 3],

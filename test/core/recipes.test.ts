@@ -282,12 +282,15 @@ describe('what is refused before anything is sent', () => {
     expect(calls).not.toContain('commit')
   })
 
-  it('is interrupted, with nothing sent, when it woke up late after the intent was written', async () => {
-    const { operation } = await restart({ commit: [new VosError('woke_up_late', 'this machine was paused')] })
-    expect(operation.status).toBe('interrupted')
-    expect(operation.effect).toBe('none')
-    expect(exitStatusFor(operation)).toBe(6)
-  })
+  it.each(['woke_up_late', 'echo_mismatch', 'connection_lost'] as const)(
+    'is interrupted, with nothing sent, by %s after the intent was written',
+    async (code) => {
+      const { operation } = await restart({ commit: [new VosError(code, 'x')] })
+      expect(operation.status).toBe('interrupted')
+      expect(operation.effect).toBe('none')
+      expect(exitStatusFor(operation)).toBe(6)
+    },
+  )
 })
 
 describe('a test of a connection', () => {

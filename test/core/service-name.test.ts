@@ -40,7 +40,7 @@ describe('resolveService', () => {
 
   it('offers what looks alike', () => {
     const refuse = () => resolveService('Cisco Tomcut', LIST)
-    expect(refuse).toThrow(expect.objectContaining({ deviceLines: expect.arrayContaining(['Cisco Tomcat [STARTED]']) }))
+    expect(refuse).toThrow(expect.objectContaining({ hint: expect.stringContaining('"Cisco Tomcat" [STARTED]') }))
   })
 })
 

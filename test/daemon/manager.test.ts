@@ -345,10 +345,10 @@ describe('the end of the daemon', () => {
   })
 
   it('leaves what does not end in time as it is, for the next daemon to look at', async () => {
-    const device = stuckIn('observation')
+    const device = stuckIn('observation', 2)
     const house = new House(device.open)
     const id = house.start(house.add('cucm-pub')).operations[0]?.id ?? ''
-    await until('the intent is written', () => house.manager.get(id).phase === 'dispatching')
+    await until('it was sent', () => house.manager.get(id).sentAt)
     await house.manager.drain(AbortSignal.abort())
     expect(house.manager.get(id).phase).toBe('dispatching')
   })

@@ -101,7 +101,7 @@ describe('one restart', { timeout: TIMEOUT }, () => {
     const device = await rig.appliance('node', scenario('publisher'))
     const { status, stderr } = await rig.run(['restart', 'node', '-s', 'Cisco Tomcut'])
     expect(status).toBe(2)
-    expect(stderr).toContain('Cisco Tomcat [STARTED]')
+    expect(stderr).toContain('"Cisco Tomcat" [STARTED]')
     expect(device.ledger.restarts()).toEqual([])
   })
 
@@ -220,7 +220,7 @@ describe('leaving and coming back', { timeout: TIMEOUT }, () => {
       .split('\n')
       .map((line) => JSON.parse(line) as { type: string; seq?: number; op?: string })
     expect(lines.at(-1)?.type).toBe('result')
-    const seqs = lines.filter((line) => line.op !== undefined && line.seq !== undefined).map(({ seq }) => seq)
+    const seqs = lines.filter((line) => typeof line.seq === 'number' && line.op !== undefined).map(({ seq }) => seq)
     expect(seqs).toEqual([...new Set(seqs)].toSorted((a, b) => Number(a) - Number(b)))
     const back = await Client.connect({ socketPath: rig.socket, version: '0' })
     const events: readonly RecordedEvent[] = await back.request('operation:events', { id: 'last' })
@@ -308,7 +308,8 @@ describe('several targets', { timeout: TIMEOUT }, () => {
     expect(status).toBe(9)
     expect(stdout.trim().split('\n')).toHaveLength(3)
     expect(devices.map((device) => device.ledger.restarts().length)).toEqual([1, 1, 0])
-    expect(devices[2]?.ledger.of('open')).toEqual([])
+    // The one connection is that of `connections trust`.
+    expect(devices[2]?.ledger.of('open')).toHaveLength(1)
   })
 
   it('takes names from stdin and globs, and runs them side by side', async () => {

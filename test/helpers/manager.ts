@@ -27,11 +27,15 @@ export class House {
     this.#device = device
     this.store = this.#openStore()
     this.manager = this.#openManager()
-    onTestFinished(() => this.store.close())
+    onTestFinished(() => {
+      this.manager.stopSweeping()
+      this.store.close()
+    })
   }
 
   /** What is on disk is all that the next daemon gets, as after SIGKILL. */
   crash(device: (name: string, signal: AbortSignal) => Device = this.#device): void {
+    this.manager.stopSweeping()
     this.store.close()
     this.#device = device
     this.store = this.#openStore()

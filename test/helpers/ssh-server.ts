@@ -1,9 +1,12 @@
 import { once } from 'node:events'
-import { createServer, type AddressInfo, type Server as NetServer, type Socket } from 'node:net'
+import { connect, createServer, type AddressInfo, type Server as NetServer, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Worker } from 'node:worker_threads'
 import ssh2, { type AuthContext, type Connection, type ServerConfig } from 'ssh2'
 import { DEFAULT_TIMINGS, type HostKey, type Timings } from '../../src/core/connection.ts'
 import { toHostKey } from '../../src/daemon/ssh/host-keys.ts'
 import type { SshTarget } from '../../src/daemon/ssh/session.ts'
+import { until } from './wait.ts'
 
 const { Server, utils } = ssh2
 
@@ -21,8 +24,8 @@ export const QUICK: Timings = {
 /** A server that a test plays: in this process, listening on a loopback port. */
 export interface Listening {
   readonly port: number
-  /** Connections that are open now, as the server sees it. */
-  openConnections(): Promise<number>
+  /** Resolves when the server sees no connection any more; fails when one stays. */
+  isEmpty(): Promise<void>
   /** Connections so far. */
   connections(): number
   close(): Promise<void>
@@ -30,7 +33,40 @@ export interface Listening {
 
 /** Bytes only: for servers that are silent, rude, or no SSH servers at all. */
 export async function listenRaw(onSocket: (socket: Socket) => void): Promise<Listening> {
-  return await listen(createServer(onSocket))
+  return await listen(
+    createServer((socket) => {
+      // Unread, the end of the connection would never be noticed.
+      socket.resume()
+      onSocket(socket)
+    }),
+  )
+}
+
+/** A port whose queue of connections is full, because its program accepts none: the kernel answers nobody. */
+export async function listenDeaf(): Promise<{ readonly port: number; close(): Promise<void> }> {
+  const program = `
+    const { parentPort } = require('node:worker_threads')
+    const server = require('node:net').createServer()
+    server.listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => {
+      parentPort.postMessage(server.address().port)
+      setImmediate(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 30_000))
+    })`
+  const worker = new Worker(program, { eval: true })
+  const [port] = (await once(worker, 'message')) as [number]
+  const fillers: Socket[] = []
+  for (;;) {
+    const filler = connect(port, '127.0.0.1').on('error', () => {})
+    fillers.push(filler)
+    const isAnswered = await Promise.race([once(filler, 'connect').then(() => true), sleep(50).then(() => false)])
+    if (!isAnswered) break
+  }
+  return {
+    port,
+    close: async () => {
+      for (const filler of fillers) filler.destroy()
+      await worker.terminate()
+    },
+  }
 }
 
 export interface PlayedServer extends Listening {
@@ -107,6 +143,8 @@ async function listen(server: NetServer): Promise<Listening> {
   const sockets = new Set<Socket>()
   server.on('connection', (socket: Socket) => {
     connections++
+    // Otherwise every small answer waits 40 ms for our acknowledgement.
+    socket.setNoDelay(true)
     sockets.add(socket)
     socket.on('error', () => {})
     socket.on('close', () => sockets.delete(socket))
@@ -116,10 +154,9 @@ async function listen(server: NetServer): Promise<Listening> {
   return {
     port: (server.address() as AddressInfo).port,
     connections: () => connections,
-    openConnections: () =>
-      new Promise((resolve, reject) => {
-        server.getConnections((error, count) => (error ? reject(error) : resolve(count)))
-      }),
+    isEmpty: async () => {
+      await until('the server has no connection left', () => sockets.size === 0)
+    },
     close: async () => {
       const closed = once(server, 'close')
       server.close()

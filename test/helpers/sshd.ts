@@ -98,7 +98,8 @@ export async function startSshd(
     'PasswordAuthentication no',
     'KbdInteractiveAuthentication no',
     `AuthorizedKeysFile ${at('authorized')}`,
-    `SetEnv PATH=${at('bin')}:/usr/local/bin:/usr/bin:/bin`,
+    // A home of its own: bash reads the real one's .bashrc when sshd starts it, and that may do anything.
+    `SetEnv PATH=${at('bin')}:/usr/local/bin:/usr/bin:/bin HOME=${directory}`,
     'LogLevel VERBOSE',
     'UseDNS no',
     'PrintMotd no',

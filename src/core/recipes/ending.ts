@@ -13,9 +13,6 @@ export function endingFor(operation: Operation, thrown: unknown): Settled {
     const code = error.code === 'deadline' ? 'deadline_before_sending' : error.code
     return { type: 'settled', status: 'failed', message: error.message, error: { ...error, code } }
   }
-  if (error.code === 'woke_up_late' && operation.phase === 'dispatching' && operation.sentAt === null) {
-    return { type: 'settled', status: 'interrupted', message: error.message, error }
-  }
   const message = `outcome unknown: ${error.message}${lastSeen(operation)}`
   const hint = `Look at the device: vosctl test ${operation.connection.name}. Then accept the outcome: vosctl ack ${operation.id}`
   return { type: 'settled', status: 'unknown', message, error: { ...error, code: unknownCode(error), message, hint } }

@@ -1,4 +1,4 @@
-import { movingPhase, type Device, type ServiceState } from '../device.ts'
+import { movingPhase, type Device, type Observation, type ServiceState } from '../device.ts'
 import { VosError } from '../errors.ts'
 import { isProven, type Operation } from '../operation.ts'
 import { resolveService } from '../service-name.ts'
@@ -26,7 +26,16 @@ export async function* serviceRestart(device: Device, operation: Operation): Ste
   const command = await device.prepare(service.name)
   device.arm()
   operation = yield { type: 'dispatching', command }
-  return yield* observe(device, operation, service.name)
+  const observations = device.commit()[Symbol.asyncIterator]()
+  try {
+    // The device throws before its first observation only while the byte has not left.
+    await observations.next()
+  } catch (error) {
+    if (!(error instanceof VosError)) throw error
+    return yield settledUnsent(error)
+  }
+  operation = yield { type: 'sent' }
+  return yield* observe(device, operation, service.name, { [Symbol.asyncIterator]: () => observations })
 }
 
 function refuseUnlessRestartable(service: ServiceState, { connection, allow }: Operation): void {
@@ -71,15 +80,19 @@ function refuseUnlessRestartable(service: ServiceState, { connection, allow }: O
 }
 
 /** Follows the command's output. Every line goes to the journal; only whole state lines of this very service count. */
-async function* observe(device: Device, operation: Operation, name: string): Steps {
+async function* observe(
+  device: Device,
+  operation: Operation,
+  name: string,
+  observations: AsyncIterable<Observation>,
+): Steps {
   let stateSeen = false
   let question: string | null = null
   let exitStatus: number | undefined
   const words: string[] = []
-  for await (const seen of device.commit()) {
+  for await (const seen of observations) {
     switch (seen.type) {
       case 'sent':
-        operation = yield { type: 'sent' }
         break
       case 'line':
         if (seen.text === operation.lastLine) operation = yield { type: 'repeated', times: 1 }
@@ -125,7 +138,10 @@ async function* observe(device: Device, operation: Operation, name: string): Ste
 
 function settledRefused(operation: Operation, words: readonly string[]) {
   const said = words.filter((line) => line.trim() !== '')
-  const message = `${operation.connection.name} refused the restart of "${operation.service}"${said.length > 0 ? `: ${said.at(-1)}` : ' without a word'}`
+  // The line before the standing phrases is the one that tells why.
+  const why =
+    said.findLast((line) => !/^(Executed command unsuccessfully|Service Manager is running)/.test(line)) ?? said.at(-1)
+  const message = `${operation.connection.name} refused the restart of "${operation.service}"${why === undefined ? ' without a word' : `: ${why}`}`
   return {
     type: 'settled',
     status: 'failed',
@@ -133,9 +149,20 @@ function settledRefused(operation: Operation, words: readonly string[]) {
     error: {
       code: 'refused_by_device',
       message,
-      hint: 'Read what the device said; it was not restarted.',
+      hint: 'Read what the device said.',
       deviceLines: said,
     },
+  } as const
+}
+
+/** The intent is on disk, and it is certain that nothing followed it. */
+function settledUnsent(error: VosError) {
+  const message = `nothing was sent: ${error.message}`
+  return {
+    type: 'settled',
+    status: 'interrupted',
+    message,
+    error: { ...error.toInfo(), code: 'interrupted', message },
   } as const
 }
 

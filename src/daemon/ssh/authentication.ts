@@ -122,7 +122,9 @@ export class Authentication {
     const username = this.#username
     if (secret.type === 'key') {
       const key = ssh2.utils.parseKey(secret.privateKey)
-      if (key instanceof Error) throw new VosError('bad_key_file', 'The private key cannot be used. Nothing was sent.')
+      if (key instanceof Error || !key.isPrivateKey()) {
+        throw new VosError('bad_key_file', 'The private key cannot be used. Nothing was sent.')
+      }
       return { type: 'publickey', username, key }
     }
     if (method === 'password') return { type: 'password', username, password: secret.password }

@@ -80,6 +80,7 @@ export class VosDevice implements Device {
         signal: either,
       })
       try {
+        either.throwIfAborted()
         const method = session.methodFor(kind, this.#provenMethod)
         this.#state = { at: 'connected', session, method, beganAt }
         return { username: connection.username, method }

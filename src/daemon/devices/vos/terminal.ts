@@ -55,7 +55,7 @@ export class Terminal {
     return this.#lost !== undefined
   }
 
-  /** The last lines that say something, for an error's `deviceLines`. */
+  /** The last lines that say something, since the last command: for an error's `deviceLines`. */
   get recent(): readonly string[] {
     return [...this.#recent, this.pending.text]
       .filter((text) => text.trim() !== '')
@@ -79,6 +79,7 @@ export class Terminal {
   /** Forgets what has been printed so far: what follows is something new. */
   forget(): void {
     this.take()
+    this.#recent = []
     this.#reader.cut()
   }
 
