@@ -40,7 +40,7 @@ export function milestone(operation: Progressing): number {
   if (phase === 'settled') return status === 'completed' || status === 'failed' ? 100 : operation.progress
   // Looking at the device after an interruption: nothing is known that would move the number.
   if (phase === 'reconciling') return operation.progress
-  return phase === 'starting' ? startingFloor(operation.usual) : FLOOR[phase]
+  return phase === 'starting' ? startingFloor(learned(operation)) : FLOOR[phase]
 }
 
 /**
@@ -53,16 +53,20 @@ export function progressAt(operation: Operation, now: number): Progress {
   if (operation.phase === 'settled') {
     return { percent: operation.progress, elapsedMs, remainingMs: null, lateMs: null }
   }
-  const usual = operation.usual && operation.usual.runs >= RUNS_BEFORE_ESTIMATE ? operation.usual : null
+  const usual = learned(operation)
   const lateMs = usual && operation.beganAt !== null && elapsedMs > usual.p90Ms ? elapsedMs - usual.p90Ms : null
   const remainingMs = usual && lateMs === null ? remaining(operation, usual, now) : null
   return { percent: percentAt(operation, now), elapsedMs, remainingMs, lateMs }
 }
 
+function learned({ usual }: Progressing): Usual | null {
+  return usual && usual.runs >= RUNS_BEFORE_ESTIMATE ? usual : null
+}
+
 /** What is shown in a phase counts when the next event comes, so that a phase which comes back does not pull it down. */
 export function percentAt(operation: Progressing, now: number): number {
   const floor = milestone(operation)
-  const usualMs = operation.usual?.phases[operation.phase]
+  const usualMs = learned(operation)?.phases[operation.phase]
   const part = usualMs ? Math.min(1, Math.max(0, now - operation.phaseStartedAt) / usualMs) : 0
   return Math.max(operation.progress, floor, Math.floor(floor + (ceilingOf(operation) - floor) * part))
 }
@@ -77,7 +81,7 @@ function ceilingOf(operation: Progressing): number {
       return 49
     case 'dispatching':
     case 'stopping':
-      return startingFloor(operation.usual) - 1
+      return startingFloor(learned(operation)) - 1
     case 'starting':
       return 89
     case 'verifying':
@@ -98,13 +102,13 @@ function startingFloor(usual: Usual | null): number {
   return Math.round(52 + 36 * (stopping / (stopping + starting)))
 }
 
-/** What is left of this phase and of those that follow it, by their medians; the whole's median as a fallback. */
-function remaining(operation: Operation, usual: Usual, now: number): number {
+/** What is left of this phase and of those that follow it, by their medians; null where they tell nothing. */
+function remaining(operation: Operation, usual: Usual, now: number): number | null {
   const order: readonly Phase[] = ['connecting', 'ready', 'dispatching', 'stopping', 'starting', 'verifying']
   const index = order.indexOf(operation.phase)
-  if (index === -1) return Math.max(0, usual.p50Ms - Math.max(0, now - operation.startedAt))
+  if (index === -1) return null
   const here = Math.max(0, (usual.phases[operation.phase] ?? 0) - Math.max(0, now - operation.phaseStartedAt))
-  return order.slice(index + 1).reduce((sum, phase) => sum + (usual.phases[phase] ?? 0), here)
+  return order.slice(index + 1).reduce((sum, phase) => sum + (usual.phases[phase] ?? 0), here) || null
 }
 
 /** Rounded up to 5 s, because more would pretend to a precision that nobody has. */

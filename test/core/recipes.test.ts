@@ -58,7 +58,7 @@ describe('the evidence table of a restart', () => {
       ],
     })
     expect(operation.status).toBe('completed')
-    expect(operation.message).toBe('"Cisco Tomcat" restarted, seen STOPPING, STARTING then STARTED')
+    expect(operation.message).toBe('"Cisco Tomcat" restarted, seen STOPPING then STARTED')
     expect(operation.progress).toBe(100)
     expect(calls.filter((call) => call === 'commit')).toHaveLength(1)
   })

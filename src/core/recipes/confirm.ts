@@ -47,15 +47,12 @@ export async function* confirm(device: Device, operation: Operation): Steps {
 
 async function* settleCompleted(operation: Operation, now: ServiceState, services: readonly ServiceState[]): Steps {
   operation = yield { type: 'evidence', what: 'service list', value: `${now.name}[${now.state}]` }
-  const seen = operation.phases
-    .map(({ phase }) => phase)
-    .filter((phase) => phase === 'stopping' || phase === 'starting')
-  const how =
-    seen.length > 0
-      ? `seen ${seen.map((phase) => phase.toUpperCase()).join(', ')} then STARTED`
-      : operation.transition
-        ? 'seen moving, then STARTED'
-        : 'proved by its new identity'
+  const first = operation.phases.find(({ phase }) => phase === 'stopping' || phase === 'starting')?.phase
+  const how = first
+    ? `seen ${first.toUpperCase()} then STARTED`
+    : operation.transition
+      ? 'seen moving, then STARTED'
+      : 'proved by its new identity'
   const confirmed = operation.lastState === 'STARTED' ? '' : ', confirmed by the service list'
   const collateral = lost(operation, services)
   for (const service of collateral) {

@@ -1,0 +1,258 @@
+import { exitStatusOf, type ErrorInfo } from '../../core/errors.ts'
+import { isSettled, type Operation, type OperationEvent, type RecordedEvent } from '../../core/operation.ts'
+import type { Refusal } from '../../core/protocol.ts'
+import { sanitise } from '../../core/text.ts'
+import { exitStatusFor } from '../../core/verdict.ts'
+import type { Renderer } from '../follow.ts'
+import { followToEnd } from './follow-to-end.ts'
+import { createLineWriter } from './line-writer.ts'
+import { combinedStatus } from './verdict.ts'
+import { deadlineAt, standingAt, stateWord, usualWords } from './words.ts'
+
+/** What scripts read. Fields are only ever added; unknown is null; durations are whole milliseconds. */
+export type JsonObject = { readonly [key: string]: unknown }
+
+export function toOperationJson(operation: Operation, now: number): JsonObject {
+  const standing = standingAt(operation, now)
+  const open = !isSettled(operation)
+  const { usual, completedAt, batch, acknowledged } = operation
+  return {
+    schema: 'vosctl/operation/v1',
+    id: operation.id,
+    operation_type: operation.type,
+    connection: operation.connection,
+    device: operation.device,
+    service: text(operation.service),
+    created_by: text(operation.createdBy),
+    reason: text(operation.reason),
+    batch,
+    status: operation.status,
+    phase: operation.phase,
+    progress: standing.percent,
+    message: text(operation.message),
+    effect: operation.effect,
+    exit_code: exitStatusFor(operation),
+    started_at: time(operation.startedAt),
+    began_at: time(operation.beganAt),
+    sent_at: time(operation.sentAt),
+    completed_at: time(completedAt),
+    deadline_at: time(deadlineAt(operation)),
+    took_ms: completedAt === null ? null : standing.elapsedMs,
+    last_device_at: time(operation.lastDeviceAt),
+    last_state: text(operation.lastState),
+    timing: {
+      phase_started_at: time(operation.phaseStartedAt),
+      eta_at: open && standing.remainingMs !== null ? time(now + standing.remainingMs) : null,
+      late_ms: standing.lateMs,
+      usual_ms:
+        usual && usualWords(usual) !== null ? { p50: usual.p50Ms, p90: usual.p90Ms, samples: usual.runs } : null,
+    },
+    evidence: operation.evidence.map(({ at, what, value }) => ({ at: time(at), what, value: text(value) })),
+    error: operation.error && failureJson(operation.error),
+    acknowledged: acknowledged && { by: text(acknowledged.by), at: time(acknowledged.at) },
+  }
+}
+
+/** An error that ends the command: the only document on stdout. */
+export function toErrorJson(error: Refusal, now: number = Date.now()): JsonObject {
+  const { connection, holder, refused } = error
+  return {
+    schema: 'vosctl/error/v1',
+    exit_code: exitStatusOf(error.code),
+    ...failureJson(error),
+    connection: connection ?? null,
+    holder: holder ? toHolderJson(holder, now) : null,
+    ...(refused && refused.length > 1 ? { refused: refused.map((one) => toErrorJson(one, now)) } : {}),
+  }
+}
+
+/** One recorded event; `seq` is its place in the store's journal, so that a stream can be resumed after a cut. */
+export function toEventJson(recorded: RecordedEvent, operation: Operation): JsonObject {
+  return {
+    v: 1,
+    seq: recorded.cursor,
+    at: time(recorded.at),
+    ...eventFields(recorded.event, operation),
+    op: operation.id,
+    connection: operation.connection.name,
+  }
+}
+
+/**
+ * A line of JSON on stdout for everything that happens, the last one with `"type":"result"`. Lines that are no event of
+ * the journal (progress, late) carry no `seq`.
+ */
+export const renderJsonl: Renderer = async (follow, io) => {
+  const writeLine = createLineWriter(io.stdout)
+  const write = (line: JsonObject) => writeLine(JSON.stringify({ v: 1, ...line }))
+  const current = new Map(follow.operations.map((operation) => [operation.id, operation]))
+  const lastPercent = new Map<string, number>()
+  const late = new Set<string>()
+  let cursor: number | null = null
+  let began = false
+
+  const snapshot = (operations: readonly Operation[]) => {
+    began = true
+    const now = Date.now()
+    const items = operations.map((operation) => toOperationJson(operation, now))
+    write({ seq: cursor, at: time(now), type: 'snapshot', operations: items })
+  }
+  const tick = () => {
+    const now = Date.now()
+    for (const operation of current.values()) {
+      if (isSettled(operation) || operation.beganAt === null) continue
+      const { percent, elapsedMs, remainingMs, lateMs } = standingAt(operation, now)
+      const line = { seq: null, at: time(now), op: operation.id, connection: operation.connection.name }
+      if (lateMs !== null && !late.has(operation.id)) {
+        late.add(operation.id)
+        write({ ...line, type: 'late', late_ms: lateMs })
+      }
+      if (lastPercent.get(operation.id) === percent) continue
+      lastPercent.set(operation.id, percent)
+      const eta = remainingMs === null ? null : time(now + remainingMs)
+      write({
+        ...line,
+        type: 'progress',
+        phase: operation.phase,
+        progress: percent,
+        elapsed_ms: elapsedMs,
+        eta_at: eta,
+      })
+    }
+  }
+
+  const start = Date.now()
+  write({
+    seq: null,
+    at: time(start),
+    type: 'hello',
+    schema: 'vosctl/event/v1',
+    batch: follow.batch,
+    operations: follow.operations.map(({ id }) => id),
+  })
+  const timer = setInterval(tick, 1000)
+  try {
+    const operations = await followToEnd(follow, (update, changes) => {
+      for (const { after } of changes) current.set(after.id, after)
+      switch (update.type) {
+        case 'snapshot':
+          if (update.gap) write({ seq: update.cursor, at: time(Date.now()), type: 'gap', after: cursor })
+          cursor = update.cursor
+          snapshot([...current.values()])
+          break
+        case 'event':
+          if (!began) snapshot(follow.operations)
+          cursor = update.recorded.cursor
+          if (changes.length > 0) write(toEventJson(update.recorded, update.operation))
+          break
+        case 'heartbeat':
+          break
+        case 'disconnected':
+          write({ seq: cursor, at: time(Date.now()), type: 'disconnected', since: time(update.since) })
+          break
+        default:
+          update satisfies never
+      }
+    })
+    const now = Date.now()
+    if (follow.signal.aborted) write({ seq: cursor, at: time(now), type: 'bye', message: 'the operations go on' })
+    write({
+      seq: cursor,
+      at: time(now),
+      type: 'result',
+      exit_code: combinedStatus(operations),
+      operations: operations.map((operation) => toOperationJson(operation, now)),
+    })
+    return operations
+  } finally {
+    clearInterval(timer)
+  }
+}
+
+/** The operation that stands in the way. */
+function toHolderJson(operation: Operation, now: number): JsonObject {
+  const { percent, remainingMs } = standingAt(operation, now)
+  return {
+    op: operation.id,
+    kind: operation.type,
+    service: text(operation.service),
+    by: text(operation.createdBy),
+    started_at: time(operation.startedAt),
+    state: stateWord(operation),
+    ratio: percent / 100,
+    eta_at: remainingMs === null ? null : time(now + remainingMs),
+  }
+}
+
+function failureJson({ code, message, hint, deviceLines }: ErrorInfo): JsonObject {
+  return { name: code, message: text(message), hint: text(hint), device_lines: (deviceLines ?? []).map(sanitise) }
+}
+
+function eventFields(event: OperationEvent, operation: Operation): JsonObject {
+  switch (event.type) {
+    case 'accepted':
+      return {
+        type: 'accepted',
+        operation_type: event.operationType,
+        device: event.device,
+        service: text(event.service),
+        created_by: text(event.createdBy),
+        reason: text(event.reason),
+        batch: event.batch,
+        deadline_ms: event.deadlineMs,
+      }
+    case 'connecting':
+      return { type: 'phase', phase: operation.phase }
+    case 'ready':
+      return { type: 'phase', phase: operation.phase, ready: true, login_ms: event.facts.loginMs }
+    case 'dispatching':
+      return { type: 'phase', phase: operation.phase, command: text(event.command) }
+    case 'stopping':
+    case 'starting':
+      // While the result is being read the phase stays: what was seen is told beside it.
+      return { type: 'phase', phase: operation.phase, seen: event.type, seen_in: event.seenIn }
+    case 'verifying':
+    case 'reconciling':
+      return { type: 'phase', phase: operation.phase, because: text(event.because) }
+    case 'authenticating':
+      return { type: 'authenticating', username: text(event.username), method: event.method }
+    case 'listed':
+      return { type: 'listed', services: event.services.length }
+    case 'resolved':
+      return { type: 'resolved', service: text(event.service.name), state: event.service.state, listed: event.listed }
+    case 'sent':
+      return { type: 'sent' }
+    case 'line':
+      return { type: 'device', text: text(event.text), state: event.state ?? null }
+    case 'repeated':
+      return { type: 'device', text: text(operation.lastLine), repeated: event.times }
+    case 'gap':
+      return { type: 'device', text: text(event.lastLine), state: event.lastState ?? null, left_out: event.lines }
+    case 'silent':
+      return { type: 'silent', for_ms: event.forMs }
+    case 'evidence':
+      return { type: 'evidence', what: event.what, value: text(event.value) }
+    case 'settled':
+      return {
+        type: 'verdict',
+        status: event.status,
+        message: text(event.message),
+        exit_code: exitStatusFor(operation),
+        effect: operation.effect,
+        error: event.error ? failureJson(event.error) : null,
+      }
+    case 'acknowledged':
+      return { type: 'acknowledged', by: text(event.by) }
+    default:
+      return event satisfies never
+  }
+}
+
+function time(at: number | null): string | null {
+  return at === null ? null : new Date(at).toISOString()
+}
+
+/** Sanitised once more, because a terminal may be what reads it; nothing said is null. */
+function text(value: string | null): string | null {
+  return value === null || value === '' ? null : sanitise(value)
+}

@@ -1,0 +1,195 @@
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { build } from 'esbuild'
+import { afterAll, beforeAll, describe, test, type TestContext } from 'vitest'
+import { requireTool } from '../helpers/tools.ts'
+import { until } from '../helpers/wait.ts'
+
+/** On a real terminal: what a person sees, what is left when the program has gone, and which bytes went there. */
+
+const tmux = requireTool('tmux')
+const root = join(import.meta.dirname, '../..')
+
+// A machine that is busy with other tests takes its time to start a program.
+const PATIENCE_MS = 15_000
+
+describe.skipIf(tmux === null).concurrent('on a terminal (needs tmux)', { timeout: 2 * PATIENCE_MS }, () => {
+  let directory = ''
+
+  beforeAll(async () => {
+    directory = mkdtempSync(join(tmpdir(), 'vos-'))
+    await build({
+      entryPoints: [join(root, 'test/cli/render-feed.tsx')],
+      outfile: join(directory, 'feed.mjs'),
+      bundle: true,
+      platform: 'node',
+      format: 'esm',
+      jsx: 'automatic',
+      logLevel: 'error',
+      alias: { 'react-devtools-core': join(root, 'src/cli/views/no-devtools.ts') },
+      define: { 'process.env.NODE_ENV': '"production"' },
+      banner: { js: "import{createRequire}from'node:module';const require=createRequire(import.meta.url);" },
+    })
+  }, 30_000)
+
+  afterAll(() => rmSync(directory, { recursive: true, force: true }))
+
+  function open(context: TestContext, columns: number, rows: number, name: string): Terminal {
+    const terminal = new Terminal(tmux ?? '', directory, columns, rows)
+    context.onTestFinished(() => terminal.close())
+    terminal.type(
+      `for i in 1 2 3; do echo history $i; done; ${process.execPath} ${join(directory, 'feed.mjs')} ${name}`,
+    )
+    return terminal
+  }
+
+  test('watch takes the screen below its last row, and gives the shell back as it was', async (context) => {
+    const { expect } = context
+    const terminal = open(context, 80, 24, 'watch')
+    const screen = await terminal.shows('1 unknown')
+    const lines = screen.split('\n')
+    expect(lines[0]).toMatch(/^vosctl watch {48,}\d\d:\d\d:\d\d {3}live$/)
+    expect(lines[4]).toMatch(/^>\? cuc-1 +Cisco Tomcat +unknown +\[#+\.+\] +look$/)
+    expect(lines.filter((line) => line.length > 79)).toEqual([])
+    expect(screen).not.toContain('history')
+    terminal.press('Down')
+    await terminal.shows('>x imp-2')
+    terminal.press('q')
+    const after = await terminal.shows('left watch: 3 running, 1 late, interrupted false')
+    expect(after).toContain('history 1\nhistory 2\nhistory 3\nleft watch')
+    expect(terminal.erasures()).toEqual([])
+  })
+
+  test('watch follows the terminal when its size changes, without a trace of the old frame', async (context) => {
+    const { expect } = context
+    const terminal = open(context, 80, 24, 'watch')
+    await terminal.shows('1 unknown')
+    terminal.resize(100, 16)
+    const smaller = await terminal.shows('rows 1-4 of 17')
+    expect(smaller.match(/vosctl watch/g)).toHaveLength(1)
+    expect(smaller.match(/q quit/g)).toHaveLength(1)
+    terminal.resize(80, 30)
+    const larger = await terminal.shows('web-12')
+    expect(larger.match(/vosctl watch/g)).toHaveLength(1)
+    terminal.press('C-c')
+    await terminal.shows('interrupted true')
+    expect(terminal.erasures()).toEqual([])
+  })
+
+  test('restart draws on the normal screen and leaves two lines in the scrollback', async (context) => {
+    const { expect } = context
+    const terminal = open(context, 120, 24, 'restart')
+    await terminal.shows('STARTING')
+    const after = await terminal.shows('restarted in')
+    expect(after).toMatch(
+      /history 3\nr-7k2m9q {2}restart "Cisco Tomcat" on cucm-pub \(10.10.0.10\) {3}accepted \S+\n\+ cucm-pub {2}Cisco Tomcat restarted in 0m0\ds, seen STOPPING then STARTED \(usual 0m03-0m04\) {3}r-7k2m9q\n/,
+    )
+    expect(after).not.toContain('Ctrl-C leaves')
+    expect(terminal.erasures()).toEqual([])
+  })
+
+  test('Ctrl-C during restart is a signal for the command, and the live part is taken away', async (context) => {
+    const { expect } = context
+    const terminal = open(context, 80, 24, 'restart')
+    await terminal.shows('STOPPING')
+    terminal.press('C-c')
+    const after = await terminal.shows('Follow it: vosctl attach r-7k2m9q')
+    expect(after).not.toContain('Ctrl-C leaves')
+    expect(after).not.toContain('device:')
+  })
+
+  test('a batch leaves a line for each target, the bad ones last', async (context) => {
+    const { expect } = context
+    const terminal = open(context, 80, 40, 'batch')
+    await terminal.shows('Ctrl-C leaves; the work goes on.')
+    const after = await terminal.shows('exit 9')
+    const lines = after.split('\n').slice(3)
+    expect(lines.slice(0, 4)).toEqual([
+      expect.stringMatching(/^b-41g0 {2}restart nginx on 12 connections {3}accepted/),
+      '',
+      expect.stringMatching(/^\+ web-01 {3}restarted in 0m0\ds$/),
+      expect.stringMatching(/^\+ web-02 {3}restarted in 0m0\ds$/),
+    ])
+    expect(lines.slice(12, 16)).toEqual([
+      expect.stringMatching(/^x web-07 {3}failed: unit nginx is "failed"/),
+      '? web-09   unknown: connection lost 0m03s after the command was sent',
+      '',
+      expect.stringMatching(/^10 ok, 1 failed, 1 unknown in 0m0\ds {20,}exit 9$/),
+    ])
+    expect(after).not.toContain('Ctrl-C leaves')
+    expect(terminal.erasures()).toEqual([])
+  })
+})
+
+class Terminal {
+  readonly #tmux: string
+  readonly #socket: string
+  readonly #bytes: string
+
+  constructor(tmux: string, directory: string, columns: number, rows: number) {
+    this.#tmux = tmux
+    this.#socket = join(directory, `tmux-${Math.random().toString(36).slice(2, 8)}`)
+    this.#bytes = `${this.#socket}.bytes`
+    const size = ['-x', String(columns), '-y', String(rows)]
+    const env = ['env', '-u', 'ENV', '-u', 'BASH_ENV', 'PS1=$ ', 'FEED_MS=100', 'sh']
+    this.#run('-f', '/dev/null', 'new-session', '-d', ...size, env.map((word) => `'${word}'`).join(' '))
+    this.#run('pipe-pane', `cat > ${this.#bytes}`)
+  }
+
+  type(command: string): void {
+    this.#run('send-keys', '-l', `clear; ${command}`)
+    this.#run('send-keys', 'Enter')
+  }
+
+  press(key: string): void {
+    this.#run('send-keys', key)
+  }
+
+  resize(columns: number, rows: number): void {
+    this.#run('resize-window', '-x', String(columns), '-y', String(rows))
+  }
+
+  screen(): string {
+    return this.#run('capture-pane', '-p')
+  }
+
+  shows(text: string): Promise<string> {
+    return this.until(`"${text}" on the screen`, (screen) => screen.includes(text))
+  }
+
+  until(what: string, holds: (screen: string) => boolean): Promise<string> {
+    return until(
+      what,
+      async () => {
+        await sleep(30)
+        const screen = this.screen()
+        return holds(screen) && screen
+      },
+      PATIENCE_MS,
+    )
+  }
+
+  /** Whole screens or the scrollback erased by the program; the shell's own `clear` comes before its first line. */
+  erasures(): string[] {
+    const bytes = readFileSync(this.#bytes, 'latin1')
+    return bytes.slice(bytes.indexOf('history 1')).match(/\u001b\[[23]J|\u001bc/g) ?? []
+  }
+
+  close(): void {
+    try {
+      this.#run('kill-server')
+    } catch {
+      // The shell has ended it already.
+    }
+  }
+
+  #run(...words: readonly string[]): string {
+    return execFileSync(this.#tmux, ['-S', this.#socket, ...words], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+  }
+}
