@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { runWatch } from '../../src/cli/renderers/watch.tsx'
 import { renderLive } from '../../src/cli/renderers/ink.tsx'
 import { renderPlain } from '../../src/cli/renderers/plain.ts'
@@ -137,7 +138,7 @@ async function restart(): Promise<void> {
   move('r-7k2m9q', 'stopping', 0)
   await sleep(400)
   move('r-7k2m9q', 'starting', 0)
-  await sleep(Number(process.env.FEED_MS ?? 600))
+  await told(left.signal)
   feed.put('r-7k2m9q', { type: 'verifying', because: 'the command has ended' })
   end('r-7k2m9q', 'completed', '"Cisco Tomcat" restarted, seen STOPPING then STARTED')
   print(await ended, null)
@@ -157,14 +158,18 @@ async function batch(): Promise<void> {
   for (const [index, id] of ids.entries()) {
     send(id, 0)
     move(id, 'stopping', 0)
-    const ahead = ids[index + 1]
-    await sleep(Number(process.env.FEED_MS ?? 150))
-    if (ahead === undefined || index % 2 === 1) await sleep(20)
+    await sleep(20)
+    if (index === 10) await told(left.signal)
     if (index === 6) end(id, 'failed', 'unit nginx is "failed" (exit status 1)')
     else if (index === 8) end(id, 'unknown', 'outcome unknown: connection lost 0m03s after the command was sent')
     else end(id, 'completed', '"nginx" restarted, seen STOPPING then STARTED')
   }
   print(await ended, 'b-41g0')
+}
+
+/** Stands still until the test has seen what it came for and makes the file, or until this client is to leave. */
+async function told(signal: AbortSignal): Promise<void> {
+  while (!signal.aborted && !existsSync(process.env.FEED_GO ?? '.')) await sleep(10)
 }
 
 function print(operations: readonly Operation[], batchId: string | null): void {
