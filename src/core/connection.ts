@@ -92,5 +92,7 @@ export const DEFAULT_SERVICE: Record<Platform, string | null> = { vos: 'Cisco To
 /** Two connections with the same key are one device: work on one excludes work on the other. */
 export function deviceKey(connection: Pick<Connection, 'host' | 'port'>): string {
   const host = connection.host.toLowerCase().replace(/\.$/, '')
-  return host.includes(':') ? `[${host}]:${connection.port}` : `${host}:${connection.port}`
+  // A URL writes an IPv6 address in its one shortest form.
+  const known = host.includes(':') ? (URL.parse(`http://[${host}]`)?.hostname ?? `[${host}]`) : host
+  return `${known}:${connection.port}`
 }

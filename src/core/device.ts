@@ -57,14 +57,16 @@ export type Observation =
 
 /**
  * A device as a recipe sees it. Every method rejects with a VosError; when the operation is cancelled or out of time it
- * rejects with the reason of the operation's signal. No method ever repeats a command, and none after `login` logs in
- * again: `reconnect` is a fresh connection that a recipe asks for explicitly.
+ * rejects with the reason of the operation's signal. No method ever repeats a command, and none after `authenticate` logs in
+ * again: after a `close`, `connect` begins a fresh connection that a recipe asks for explicitly.
  */
 export interface Device {
   /** TCP, key exchange, host key. When it resolves, no credential has left this machine. */
   connect(options?: { readonly patient?: boolean }): Promise<{ readonly username: string; readonly method: string }>
-  /** The single authentication attempt, then up to the prompt. */
-  login(): Promise<SessionFacts>
+  /** The single authentication attempt. */
+  authenticate(): Promise<void>
+  /** From the accepted login to the point where the device takes a command. */
+  open(): Promise<SessionFacts>
   /** The device's service list, read now. `named` makes sure that a service which is not loaded is listed too. */
   services(named?: string): Promise<readonly ServiceState[]>
   /** Everything short of acting: on VOS the typed command whose echo was compared. Resolves to the command's text. */

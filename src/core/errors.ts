@@ -121,7 +121,6 @@ const CODES = {
     'no_daemon',
     'daemon_start',
     'daemon_version',
-    'daemon_busy',
     'state_directory',
     'socket_path',
     'database',
@@ -149,6 +148,19 @@ export function exitStatus(name: ExitName): ExitStatus {
 /** The exit status for an error code; a code that nobody knows is a bug. */
 export function exitStatusOf(code: string): ExitStatus {
   return exitStatus(EXIT_BY_CODE.get(code) ?? 'bug')
+}
+
+/** Failures of the way to a device. A wrong host key or a refused login does not get better by trying again. */
+const TRANSPORT: readonly ErrorCode[] = [
+  'unreachable',
+  'connect_timeout',
+  'ident_timeout',
+  'key_exchange_timeout',
+  'connection_lost',
+]
+
+export function isTransportFailure(error: unknown): error is VosError {
+  return error instanceof VosError && TRANSPORT.includes(error.code)
 }
 
 /** An error as it travels: over the socket, into the journal, onto the screen. Holds no secret and no raw device bytes. */

@@ -65,6 +65,8 @@ export type OperationEvent =
   | { readonly type: 'connecting' }
   /** Written before the one authentication attempt is made. */
   | { readonly type: 'authenticating'; readonly username: string; readonly method: string }
+  /** The device has accepted the login. */
+  | { readonly type: 'authenticated' }
   | { readonly type: 'ready'; readonly facts: SessionFacts }
   /** The device's service list, as a test reads it. */
   | { readonly type: 'listed'; readonly services: readonly ServiceState[] }
@@ -243,8 +245,10 @@ function change(operation: Operation, event: OperationEvent, at: number): Partia
       }
     case 'authenticating':
       return { authenticating: { username: event.username, method: event.method } }
+    case 'authenticated':
+      return { authenticating: null, lastDeviceAt: at }
     case 'ready': {
-      const facts = { facts: event.facts, authenticating: null, lastDeviceAt: at }
+      const facts = { facts: event.facts, lastDeviceAt: at }
       // A second login, to look at the device after the link was lost, does not bring the operation back to `ready`.
       if (operation.phase === 'reconciling') return facts
       return { ...enter(operation, 'ready', at), ...facts, message: 'SSH connection successful' }
@@ -294,11 +298,12 @@ function change(operation: Operation, event: OperationEvent, at: number): Partia
     case 'reconciling':
       return {
         ...enter(operation, 'reconciling', at),
+        authenticating: null,
         reconciliations: operation.reconciliations + 1,
         message: `looking at the device: ${event.because}`,
       }
     case 'settled':
-      checkClaim(operation, event.status)
+      checkClaim(operation, event.status, event.error)
       return {
         ...enter(operation, 'settled', at),
         status: event.status,
@@ -330,13 +335,14 @@ export function isProven(operation: Pick<Operation, 'transition' | 'evidence'>):
 }
 
 /** An ending may only be claimed with the right to it. This is the last guard: a recipe that lies fails here. */
-function checkClaim(operation: Operation, status: SettledStatus): void {
+function checkClaim(operation: Operation, status: SettledStatus, error: ErrorInfo | undefined): void {
   const sent = maybeSent(operation)
   const allowed = {
     completed: operation.type === 'ssh_test' ? operation.phase === 'ready' : sent && isProven(operation),
-    failed: true,
+    // After the intent no exit status may say that the device was not touched.
+    failed: !sent || error?.code === 'refused_by_device' || error?.code === 'service_down',
     cancelled: !sent,
-    // After the intent only while it is certain that the byte never left: see `woke_up_late`.
+    // After the intent only while it is certain that the byte never left.
     interrupted: !sent || (operation.phase === 'dispatching' && operation.sentAt === null),
     unknown: sent,
   }[status]

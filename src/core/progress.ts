@@ -98,7 +98,7 @@ function ceilingOf(operation: Progressing): number {
 function startingFloor(usual: Usual | null): number {
   const stopping = usual?.phases.stopping
   const starting = usual?.phases.starting
-  if (!stopping || !starting) return FLOOR.starting
+  if (!stopping || !starting || stopping < 0 || starting < 0) return FLOOR.starting
   return Math.round(52 + 36 * (stopping / (stopping + starting)))
 }
 

@@ -93,6 +93,7 @@ export interface Snapshot {
 }
 
 export interface EventBatch {
+  readonly room: RoomName
   readonly events: readonly RecordedEvent[]
   /** The watcher fell behind and was cut back: it must subscribe again from its cursor. */
   readonly behind?: boolean

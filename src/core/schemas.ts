@@ -24,9 +24,9 @@ const name = z
   .refine((text) => text !== 'last', '"last" is a reserved word')
 const host = z
   .string()
-  .max(253, 'is longer than 253 characters')
+  .max(253, { error: 'is longer than 253 characters', abort: true })
   .regex(
-    /^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\.?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.%a-z0-9]*)$/,
+    /^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\.?|(?=.*:)[0-9A-Fa-f:.]{2,45}(%[A-Za-z0-9.-]{1,32})?)$/,
     'is not a host name or address',
   )
 const port = z.int('is not a whole number').min(1, 'is below 1').max(65535, 'is above 65535')
@@ -121,8 +121,6 @@ export const REQUESTS = {
   'daemon:info': nothing,
   'daemon:stop': z.strictObject({ mode: z.enum(['idle', 'drain', 'now']) }),
 } as const satisfies { readonly [Name in RequestName]: z.ZodType<RequestOf<Name>> }
-
-export type Parsed<Name extends RequestName> = z.infer<(typeof REQUESTS)[Name]>
 
 /** `port: is above 65535`, a clause for each of the first problems. Values are left out: a password may be among them. */
 export function explain(error: z.ZodError): string {

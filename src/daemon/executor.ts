@@ -31,6 +31,7 @@ export async function execute({ recipe, device, operation, signal, before, recor
       operation = record(operation, step.value)
       step = await steps.next(operation)
     }
+    if (!isSettled(operation)) throw new Error(`${operation.id}: its recipe ended in ${operation.phase}`)
   } catch (error) {
     await steps.return(operation).catch(() => undefined)
     if (isSettled(operation)) throw error

@@ -1,4 +1,4 @@
-import type { Operation, RecordedEvent } from '../core/operation.ts'
+import type { RecordedEvent } from '../core/operation.ts'
 import type { EventBatch, RoomName } from '../core/protocol.ts'
 import type { OperationTable } from './store/operations.ts'
 
@@ -25,7 +25,6 @@ export interface Watcher {
 export class Feed {
   readonly #operations: OperationTable
   readonly #ring: RecordedEvent[] = []
-  /** Which connection an operation belongs to; kept for the operations of the ring. */
   readonly #connectionOf: (operationId: string) => number | undefined
   readonly #watchers = new Set<Watcher>()
   #cursor: number
@@ -72,7 +71,7 @@ export class Feed {
     return this.#ring.slice(index + 1, index + 1 + BATCH)
   }
 
-  /** The events that a returning watcher missed; null when they are too many or no longer all there. */
+  /** The events that a returning watcher missed; null when they are too many, or when its place is not of this journal. */
   missed(after: number, room: RoomName): readonly RecordedEvent[] | null {
     if (after > this.#cursor || this.#cursor - after > FAR_BEHIND) return null
     const missed: RecordedEvent[] = []
@@ -86,7 +85,7 @@ export class Feed {
   }
 
   /** Sends batches from `cursor` on; `send` resolves when the watcher has taken one. */
-  watch(cursor: number, room: RoomName, send: (batch: EventBatch) => Promise<void>): Watcher {
+  watch(cursor: number, room: RoomName, send: (batch: Omit<EventBatch, 'room'>) => Promise<void>): Watcher {
     let place = cursor
     let underWay = false
     let closed = false
@@ -140,9 +139,4 @@ export class Feed {
     this.#watchers.add(watcher)
     return watcher
   }
-}
-
-/** The operations that a room shows. */
-export function boardOf(feed: Feed, board: readonly Operation[], room: RoomName): Operation[] {
-  return board.filter((operation) => feed.isIn(room, operation.connection.id))
 }

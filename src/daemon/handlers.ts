@@ -44,8 +44,9 @@ export function createHandlers({ store, manager, sealingKey, now, info, stop }: 
   }
 
   const idle = (id: number, what: string): void => {
-    if (!manager.isBusy(id)) return
-    const { name } = connections.get(id)
+    const connection = connections.get(id)
+    const { name } = connection
+    if (!manager.isBusy(connection)) return
     throw new VosError('connection_in_use', `${name} cannot be ${what} while work is active on it.`, {
       hint: 'Wait for it: vosctl ps',
     })
@@ -67,7 +68,14 @@ export function createHandlers({ store, manager, sealingKey, now, info, stop }: 
     'connection:add': (input) => view(store.write(() => connections.add(input, now()))),
     'connection:edit': ({ id, change }) => {
       idle(id, 'changed')
-      return view(store.write(() => connections.edit(id, change)))
+      return view(
+        store.write(() => {
+          const connection = connections.edit(id, change)
+          // Another key is a person's answer to a login that was refused.
+          if (change.keyPath !== undefined) release(connection)
+          return connection
+        }),
+      )
     },
     'connection:remove': ({ id }) => {
       idle(id, 'removed')

@@ -1,5 +1,4 @@
 import fs from 'node:fs'
-import net from 'node:net'
 import path from 'node:path'
 import type { Server } from 'node:http'
 import { VosError } from '../core/errors.ts'
@@ -88,25 +87,17 @@ export async function listen(server: Server, { socket }: StatePaths): Promise<vo
   server.once('error', reject)
   // Bound within this call, so the socket is 0600 from its first moment.
   const umask = process.umask(0o177)
-  server.listen({ path: socket }, resolve)
-  process.umask(umask)
+  try {
+    server.listen({ path: socket }, resolve)
+  } finally {
+    process.umask(umask)
+  }
   await promise
   server.removeListener('error', reject)
 }
 
 export function writeHolder({ holder }: StatePaths, version: string): void {
   fs.writeFileSync(holder, JSON.stringify({ pid: process.pid, version }), { mode: 0o600 })
-}
-
-/** Waits until somebody answers on the socket: the daemon that was faster. */
-export async function isAnswered({ socket }: StatePaths): Promise<boolean> {
-  const { promise, resolve } = Promise.withResolvers<boolean>()
-  const probe = net.connect({ path: socket })
-  probe.once('connect', () => resolve(true))
-  probe.once('error', () => resolve(false))
-  const answered = await promise
-  probe.destroy()
-  return answered
 }
 
 /** `pid 2214, vosctl 0.1.0`, as the holder wrote it; what a person can use, if it is still true. */

@@ -33,29 +33,30 @@ export class Slots {
     this.#free = limit
   }
 
-  async enter(signal: AbortSignal): Promise<() => void> {
+  async use<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    const leave = await this.#enter(signal)
+    try {
+      return await work()
+    } finally {
+      leave()
+    }
+  }
+
+  async #enter(signal: AbortSignal): Promise<() => void> {
     if (this.#free > 0) {
       this.#free--
-      return this.#leaveOnce()
+      return () => this.#leave()
     }
     const { promise, resolve } = Promise.withResolvers<void>()
     this.#waiting.push(resolve)
     try {
       await waitFor(promise, signal)
-      return this.#leaveOnce()
+      return () => this.#leave()
     } catch (error) {
       const index = this.#waiting.indexOf(resolve)
       if (index === -1) this.#leave()
       else this.#waiting.splice(index, 1)
       throw error
-    }
-  }
-
-  #leaveOnce(): () => void {
-    let left = false
-    return () => {
-      if (!left) this.#leave()
-      left = true
     }
   }
 

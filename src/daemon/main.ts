@@ -58,8 +58,7 @@ async function main(): Promise<void> {
   const readSecret = createSecretReader(store, sealingKey)
   const manager = new Manager({
     store,
-    openDevice: (connection, timings, signal) =>
-      openDevice({ connection, timings, signal, readSecret: () => readSecret(connection) }),
+    openDevice: (request) => openDevice({ ...request, readSecret: () => readSecret(request.connection) }),
     now: Date.now,
     log,
   })
@@ -121,8 +120,9 @@ async function main(): Promise<void> {
   })
   const server = createVosServer({ store, manager, handlers, now: Date.now, log, onClients: watchIdle })
 
-  manager.recover()
   await listen(server.http, paths)
+  // In the same turn, so no request can come between.
+  manager.recover()
   log(`vosctl ${VERSION} listens on ${paths.socket} (pid ${process.pid})`)
   watchIdle()
 

@@ -17,6 +17,7 @@ import { reconcile } from '../core/recipes/reconcile.ts'
 import { serviceRestart } from '../core/recipes/service-restart.ts'
 import { sshTest } from '../core/recipes/ssh-test.ts'
 import type { Recipe } from '../core/recipes/steps.ts'
+import type { DeviceRequest } from './devices/device-request.ts'
 import { execute } from './executor.ts'
 import { LoginGate, Slots } from './login-gate.ts'
 import { createBatchId, createOperationId } from './operation-id.ts'
@@ -36,23 +37,14 @@ const MAX_CONNECTING = 16
 /** Device lines kept for each operation; what follows is counted. */
 const MAX_LINES = 2000
 const HISTORY_MS = 400 * 86_400_000
-const DAY_MS = 86_400_000
 
-/** After one of these the device may have counted a failed login, so nobody may try again but a person. */
-const LOGIN_HOLD_CODES: readonly ErrorCode[] = [
-  'login_refused',
-  'login_timeout',
-  'login_method',
-  'password_expired',
-  'deadline_before_sending',
-  'interrupted',
-  'bug',
-]
+/** The attempt was announced, but nothing of it left: there was no secret to send, or the link was gone before. */
+const NOT_ATTEMPTED: readonly ErrorCode[] = ['no_credential', 'bad_key_file', 'connection_lost']
 
 export interface ManagerOptions {
   readonly store: Store
   /** Opens the port to a device; nothing goes out before its `connect`. */
-  readonly openDevice: (connection: Connection, timings: Timings, signal: AbortSignal) => Device
+  readonly openDevice: (request: DeviceRequest) => Device
   /** Milliseconds since 1970. */
   readonly now: () => number
   readonly log: (line: string) => void
@@ -73,6 +65,8 @@ export class Manager {
   readonly #running = new Map<string, Running>()
   readonly #lines = new Map<string, { kept: number; left: number; lastLine: string; lastState?: string }>()
   readonly #despiteLoginHold = new Set<string>()
+  /** The hold that stood before an attempt which goes on despite it; it comes back if nothing was attempted. */
+  readonly #holdBefore = new Map<string, LoginHold>()
   readonly #listeners = new Set<(recorded: RecordedEvent, operation: Operation) => void>()
   readonly #gate = new LoginGate()
   readonly #slots = new Slots(MAX_CONNECTING)
@@ -133,12 +127,12 @@ export class Manager {
 
   #admit(request: StartRequest, connections: readonly Connection[]) {
     const free: Connection[] = []
-    const attached: string[] = []
+    const attached: Operation[] = []
     const skipped: { id: number; name: string }[] = []
     const refused: Refusal[] = []
     for (const connection of connections) {
       const holder = this.#holder(conflictKeyOf(connection, request.operationType))
-      if (holder && request.ifRunning === 'attach') attached.push(holder.id)
+      if (holder && request.ifRunning === 'attach' && isSameWork(holder, request, connection)) attached.push(holder)
       else if (holder && request.ifRunning === 'skip') skipped.push({ id: connection.id, name: connection.name })
       else {
         const refusal = holder ? busy(connection, holder) : this.#obstacle(request, connection)
@@ -198,52 +192,54 @@ export class Manager {
   #accept(
     request: StartRequest,
     free: readonly Connection[],
-    attached: readonly string[],
+    attached: readonly Operation[],
     skipped: StartResult['skipped'],
   ): { readonly events: Recorded[]; readonly result: RememberedResult } {
     const at = this.#now()
     const { operations } = this.#store
     const batch = free.length > 1 ? createBatchId() : null
-    try {
-      return this.#store.write(() => {
-        const events: Recorded[] = []
-        for (const connection of free) {
-          // The person who asked was told about the unknown outcome and goes on: that accepts it.
-          const unknown = request.despiteUnknown && this.#unacknowledged(connection, request.operationType)
-          if (unknown) events.push(operations.append(unknown, { type: 'acknowledged', by: request.createdBy }, at))
-        }
-        if (batch) operations.insertBatch(batch, at, request.parallel ?? 1)
-        const created = free.map((connection, index) =>
-          operations.insert(
-            createOperationId(request.operationType),
-            {
-              type: 'accepted',
-              operationType: request.operationType,
-              connection: { id: connection.id, name: connection.name },
-              device: deviceKey(connection),
-              service: request.service ?? connection.service,
-              createdBy: request.createdBy,
-              reason: request.reason ?? null,
-              batch: batch === null ? null : { id: batch, position: index + 1, size: free.length },
-              deadlineMs: request.deadlineMs ?? timingsOf(connection).deadlineMs,
-              allow: { startStopped: request.startStopped ?? false, cutSession: request.cutSession ?? false },
-              usual: operations.usual(connection, request.operationType, request.service ?? connection.service),
-            },
-            at,
-          ),
-        )
-        const ids = [...attached, ...created.map(({ operation }) => operation.id)]
-        const result = { ids, attached, skipped, batch }
-        operations.rememberRequest(request.requestId, at, result)
-        for (const { operation } of created) if (request.despiteLoginHold) this.#despiteLoginHold.add(operation.id)
-        return { events: [...events, ...created], result }
-      })
-    } catch (error) {
-      if ((error as { code?: string }).code !== 'SQLITE_CONSTRAINT_UNIQUE') throw error
-      // The index had the last word. Say who it is, from the disk.
-      for (const operation of operations.board()) this.#board.set(operation.id, operation)
-      this.#admit(request, free)
-      throw error
+    return this.#store.write(() => {
+      const events: Recorded[] = []
+      for (const connection of free) {
+        // The person who asked was told about the unknown outcome and goes on: that accepts it.
+        const unknown = request.despiteUnknown && this.#unacknowledged(connection, request.operationType)
+        if (unknown) events.push(operations.append(unknown, { type: 'acknowledged', by: request.createdBy }, at))
+      }
+      if (batch) operations.insertBatch(batch, at, request.parallel ?? 1)
+      const created = free.map((connection, index) =>
+        operations.insert(
+          this.#unusedId(request.operationType),
+          {
+            type: 'accepted',
+            operationType: request.operationType,
+            connection: { id: connection.id, name: connection.name },
+            device: deviceKey(connection),
+            service: request.service ?? connection.service,
+            createdBy: request.createdBy,
+            reason: request.reason ?? null,
+            batch: batch === null ? null : { id: batch, position: index + 1, size: free.length },
+            deadlineMs: request.deadlineMs ?? timingsOf(connection).deadlineMs,
+            allow: { startStopped: request.startStopped ?? false, cutSession: request.cutSession ?? false },
+            usual: operations.usual(connection, request.operationType, request.service ?? connection.service),
+          },
+          at,
+        ),
+      )
+      const all = [...attached, ...created.map(({ operation }) => operation)]
+      const inOrder = request.connectionIds.flatMap((id) => all.filter(({ connection }) => connection.id === id))
+      // An operation that is followed may be one of another connection to the same device.
+      const ids = [...new Set([...inOrder, ...all].map(({ id }) => id))]
+      const result = { ids, attached: attached.map(({ id }) => id), skipped, batch }
+      operations.rememberRequest(request.requestId, at, result)
+      for (const { operation } of created) if (request.despiteLoginHold) this.#despiteLoginHold.add(operation.id)
+      return { events: [...events, ...created], result }
+    })
+  }
+
+  #unusedId(type: OperationType): string {
+    for (;;) {
+      const id = createOperationId(type)
+      if (this.#store.operations.find(id).length === 0) return id
     }
   }
 
@@ -254,7 +250,7 @@ export class Manager {
   #plan(
     request: StartRequest,
     free: readonly Connection[],
-    attached: readonly string[],
+    attached: readonly Operation[],
     skipped: StartResult['skipped'],
   ): StartResult {
     const plan = free.map((connection) => {
@@ -262,7 +258,7 @@ export class Manager {
       const usual = this.#store.operations.usual(connection, request.operationType, service)
       return { id: connection.id, name: connection.name, service, usual }
     })
-    return { operations: attached.map((id) => this.get(id)), attached, skipped, batch: null, plan }
+    return { operations: attached, attached: attached.map(({ id }) => id), skipped, batch: null, plan }
   }
 
   /**
@@ -272,9 +268,9 @@ export class Manager {
   get(id: string, createdBy = ''): Operation {
     const hint = 'See: vosctl ps, vosctl history'
     if (id === 'last') {
-      const newest = this.#store.operations.newestOf(createdBy)
-      if (!newest) throw new VosError('unknown_operation', 'You have started nothing yet.', { hint })
-      return this.#board.get(newest.id) ?? newest
+      const newest = this.#store.operations.newestOf(createdBy || null)
+      if (newest === undefined) throw new VosError('unknown_operation', 'You have started nothing yet.', { hint })
+      return this.get(newest)
     }
     const found = this.#store.operations.find(id)
     const exact = found.find((operation) => operation.id === id)
@@ -324,16 +320,19 @@ export class Manager {
     return hold && this.#board.get(hold.operationId)?.authenticating ? null : hold
   }
 
-  /** Is anything active on this connection? */
-  isBusy(connectionId: number): boolean {
-    return this.board().some((one) => !isSettled(one) && one.connection.id === connectionId)
+  /** Is anything active on this device? */
+  isBusy(connection: Connection): boolean {
+    return this.board().some((one) => !isSettled(one) && one.device === deviceKey(connection))
   }
 
   /** What a new daemon does with the work of the one before it: looks at the device, never sends again. */
   recover(): void {
     for (const operation of this.board()) {
       if (isSettled(operation)) continue
-      if (maybeSent(operation)) {
+      if (maybeSent(operation) && operation.authenticating) {
+        const lost = new VosError('login_held', 'the daemon ended during a login, and the answer to it is not known')
+        this.#record(operation, endingFor(operation, lost))
+      } else if (maybeSent(operation)) {
         this.#log(
           `${operation.id}: looking at ${operation.connection.name}, the daemon ended while it was ${operation.phase}`,
         )
@@ -359,7 +358,7 @@ export class Manager {
         .filter(({ phase }) => phase === 'accepted')
         .map(({ id }) => id),
     )
-    this.#scheduleSweep()
+    this.#sweepNow()
   }
 
   /**
@@ -411,9 +410,12 @@ export class Manager {
       .filter((operation) => operation.batch?.id === batch)
       .toSorted((a, b) => (a.batch?.position ?? 0) - (b.batch?.position ?? 0))
     const waiting = members.filter(({ id, phase }) => phase === 'accepted' && !this.#running.has(id))
-    // One that a person took out before it began says nothing about the others.
     const bad = members.find(
-      ({ status, beganAt }) => !['pending', 'in_progress', 'completed'].includes(status) && beganAt !== null,
+      (operation) =>
+        isSettled(operation) &&
+        operation.status !== 'completed' &&
+        // One that a person took out before it began says nothing about the others.
+        !(operation.status === 'cancelled' && operation.beganAt === null),
     )
     if (bad) {
       const message = `not started: ${bad.connection.name} ended ${bad.status}`
@@ -436,8 +438,6 @@ export class Manager {
       .catch((error: unknown) => this.#log(`${operation.id}: cannot be ended: ${String(error)}`))
       .finally(() => {
         this.#running.delete(operation.id)
-        this.#lines.delete(operation.id)
-        this.#despiteLoginHold.delete(operation.id)
         if (operation.batch) this.#advanceBatch(operation.batch.id)
       })
     this.#running.set(operation.id, { abort, done })
@@ -448,33 +448,33 @@ export class Manager {
     const connection = this.#store.connections.get(operation.connection.id)
     const message = `the time limit of ${formatDuration(operation.deadlineMs)} has passed`
     const deadline = setTimeout(() => abort.abort(new VosError('deadline', message)), operation.deadlineMs)
-    let leaveSlot = () => {}
     let leaveGate = () => {}
     try {
       await execute({
         recipe,
-        device: this.#openDevice(connection, timingsOf(connection), signal),
+        device: this.#openDevice({
+          connection,
+          timings: timingsOf(connection),
+          signal,
+          inTurn: (handshake) => this.#slots.use(handshake, signal),
+        }),
         operation,
         signal,
         before: async (event, before) => {
-          if (event.type === 'connecting') leaveSlot = await this.#slots.enter(signal)
           if (event.type !== 'authenticating') return
-          leaveGate()
           leaveGate = await this.#gate.enter(`${before.device} ${event.username}`, signal)
           const hold = this.#store.operations.loginHold(before.device, event.username)
           if (hold && !this.#despiteLoginHold.has(before.id)) throw loginHeld(connection, hold.message)
         },
         record: (before, event) => {
           const after = this.#record(before, event, connection)
-          if (event.type === 'authenticating') leaveSlot()
-          if (event.type === 'ready') leaveGate()
+          if (event.type === 'authenticated' || event.type === 'reconciling') leaveGate()
           return after
         },
       })
     } finally {
       clearTimeout(deadline)
       leaveGate()
-      leaveSlot()
     }
   }
 
@@ -506,26 +506,36 @@ export class Manager {
     return results.at(-1)?.operation ?? operation
   }
 
-  /** The attempt is a hold from before it is made until it has worked: a crash in between must not lead to a second one. */
+  /**
+   * The attempt is a hold from before it is made until the device has accepted it. Whatever else ends it leaves the hold,
+   * unless it is certain that nothing was attempted: then the one that stood before comes back.
+   */
   #keepLoginHold(before: Operation, event: OperationEvent, at: number): void {
     const { operations } = this.#store
     if (event.type === 'authenticating') {
-      const message = 'an attempt to log in is under way'
+      const hold = operations.loginHold(before.device, event.username)
+      if (hold) this.#holdBefore.set(before.id, hold)
+      const message = 'the answer to an attempt is not known'
       operations.setLoginHold(before.device, event.username, { since: at, operationId: before.id, message })
+      return
     }
-    if (event.type !== 'ready' && event.type !== 'settled') return
     if (!before.authenticating) return
+    const { device } = before
     const { username } = before.authenticating
-    if (event.type === 'ready' || !event.error || !LOGIN_HOLD_CODES.includes(event.error.code)) {
-      return operations.clearLoginHold(before.device, username)
+    if (event.type === 'authenticated') return operations.clearLoginHold(device, username)
+    // A recipe begins to look anew only when the link was gone before the attempt.
+    const code = event.type === 'settled' ? event.error?.code : event.type === 'reconciling' ? 'connection_lost' : null
+    if (code === null) return
+    const hold = this.#holdBefore.get(before.id)
+    if (code !== undefined && NOT_ATTEMPTED.includes(code)) {
+      return hold ? operations.setLoginHold(device, username, hold) : operations.clearLoginHold(device, username)
     }
-    const lost = event.error.code === 'interrupted'
-    const message = lost ? 'the daemon ended before the answer came' : event.message
-    operations.setLoginHold(before.device, username, { since: at, operationId: before.id, message })
+    const message = event.type === 'settled' ? event.message : ''
+    operations.setLoginHold(device, username, { since: at, operationId: before.id, message })
   }
 
   #isFull(operation: Operation, event: Extract<OperationEvent, { type: 'line' | 'repeated' }>): boolean {
-    const lines = this.#lines.get(operation.id) ?? { kept: 0, left: 0, lastLine: '' }
+    const lines = this.#lines.get(operation.id) ?? { kept: 0, left: 0, lastLine: operation.lastLine ?? '' }
     this.#lines.set(operation.id, lines)
     if (lines.kept < MAX_LINES) {
       lines.kept++
@@ -541,8 +551,13 @@ export class Manager {
 
   #publish({ recorded, operation }: Recorded): void {
     this.#board.set(operation.id, operation)
+    if (isSettled(operation)) {
+      this.#lines.delete(operation.id)
+      this.#holdBefore.delete(operation.id)
+      this.#despiteLoginHold.delete(operation.id)
+      this.#sweep ??= this.#sweepIn(BOARD_MS)
+    }
     for (const listener of this.#listeners) listener(recorded, operation)
-    if (isSettled(operation)) this.#scheduleSweep()
   }
 
   /** Leaves the board as it is from now on. */
@@ -550,21 +565,22 @@ export class Manager {
     clearTimeout(this.#sweep)
   }
 
-  /** Moves what has been on the board long enough into history, and once a day takes old history out. */
-  #scheduleSweep(): void {
-    clearTimeout(this.#sweep)
-    if (this.#draining) return
+  /** Moves what has been on the board long enough into history, and what has been in history long enough out of it. */
+  #sweepNow(): void {
     const now = this.#now()
     const ended = this.board().filter((operation) => isSettled(operation) && !needsAcknowledgement(operation))
-    for (const operation of ended) {
-      if (now - endedAt(operation) < BOARD_MS) continue
-      this.#store.write(() => this.#store.operations.archive(operation.id))
-      this.#board.delete(operation.id)
-    }
-    this.#store.write(() => this.#store.operations.prune(now - HISTORY_MS))
-    const next = Math.min(DAY_MS, ...ended.map((operation) => Math.max(1000, endedAt(operation) + BOARD_MS - now)))
-    this.#sweep = setTimeout(() => this.#scheduleSweep(), next)
-    this.#sweep.unref()
+    const ripe = ended.filter((operation) => Math.abs(now - endedAt(operation)) >= BOARD_MS)
+    this.#store.write(() => {
+      for (const { id } of ripe) this.#store.operations.archive(id)
+      this.#store.operations.prune(HISTORY_MS)
+    })
+    for (const { id } of ripe) this.#board.delete(id)
+    const waits = ended.filter((operation) => !ripe.includes(operation)).map((one) => endedAt(one) + BOARD_MS - now)
+    this.#sweep = waits.length > 0 ? this.#sweepIn(Math.max(1000, Math.min(...waits))) : undefined
+  }
+
+  #sweepIn(ms: number): NodeJS.Timeout {
+    return setTimeout(() => this.#sweepNow(), ms).unref()
   }
 }
 
@@ -588,6 +604,13 @@ function endedAt(operation: Operation): number {
   return operation.acknowledged?.at ?? operation.completedAt ?? operation.startedAt
 }
 
+/** Is the running operation the one that was asked for? Only then may its verdict stand for it. */
+function isSameWork(holder: Operation, request: StartRequest, connection: Connection): boolean {
+  const wanted = request.service ?? connection.service
+  const isSameService = holder.service?.toLowerCase() === wanted?.toLowerCase()
+  return holder.type === request.operationType && (holder.type === 'ssh_test' || isSameService)
+}
+
 function busy(connection: Connection, holder: Operation): Refusal {
   return {
     code: 'already_running',
@@ -602,7 +625,12 @@ function loginHeld(connection: Connection, why: string): VosError {
   return new VosError(
     'login_held',
     `${connection.name} is held: the login of ${connection.username} did not work (${why}). Nothing was sent.`,
-    { hint: `Set the right password: vosctl credentials set ${connection.name}` },
+    {
+      hint:
+        connection.credential.type === 'key'
+          ? `Name the right key (vosctl connections edit ${connection.name} --key <path>), or try it: vosctl credentials test ${connection.name}`
+          : `Set the right password: vosctl credentials set ${connection.name}`,
+    },
   )
 }
 

@@ -9,7 +9,7 @@ export function createOperationId(type: OperationType): string {
 }
 
 export function createBatchId(): string {
-  return `b-${random(4)}`
+  return `b-${random(6)}`
 }
 
 function random(length: number): string {

@@ -1,4 +1,5 @@
 import { createServer, type Server as HttpServer } from 'node:http'
+import type { Socket as NetSocket } from 'node:net'
 import { Server, type Socket } from 'socket.io'
 import { VosError } from '../core/errors.ts'
 import {
@@ -16,12 +17,14 @@ import {
 } from '../core/protocol.ts'
 import { explain, REQUESTS } from '../core/schemas.ts'
 import { VERSION } from '../core/version.ts'
-import { boardOf, Feed, type Watcher } from './feed.ts'
+import { Feed, type Watcher } from './feed.ts'
 import type { Handlers } from './handlers.ts'
 import type { Manager } from './manager.ts'
 import type { Store } from './store/store.ts'
 
 const MAX_CLIENTS = 64
+/** Subscriptions of one client. */
+const MAX_ROOMS = 16
 const MAX_PACKET_BYTES = 64 * 1024
 const REQUESTS_PER_SECOND = 20
 const HEARTBEAT_MS = 5000
@@ -49,6 +52,11 @@ export interface RunningServer {
 export function createVosServer(options: ServerOptions): RunningServer {
   const { manager, store, handlers, now, log, onClients } = options
   const http = createServer((_, response) => response.writeHead(404).end())
+  const raw = new Set<NetSocket>()
+  http.on('connection', (socket) => {
+    raw.add(socket)
+    socket.on('close', () => raw.delete(socket))
+  })
   const io: VosServer = new Server(http, {
     serveClient: false,
     transports: ['websocket'],
@@ -57,10 +65,9 @@ export function createVosServer(options: ServerOptions): RunningServer {
     httpCompression: false,
     connectTimeout: 10_000,
   })
-  const feed = new Feed(store.operations, (id) => {
-    const operation = manager.find(id)
-    return operation?.connection.id
-  })
+  // Clients that are admitted or being refused; whoever sends nothing must not keep the daemon from its descriptors.
+  http.maxConnections = MAX_CLIENTS * 2
+  const feed = new Feed(store.operations, (id) => (manager.find(id) ?? store.operations.find(id)[0])?.connection.id)
   const stopFeeding = manager.onEvent((recorded) => feed.push(recorded))
   const beat = setInterval(() => {
     if (feed.watchers === 0) return
@@ -83,15 +90,20 @@ export function createVosServer(options: ServerOptions): RunningServer {
       ...handlers,
       subscribe: ({ room, after }) => {
         watchers.get(room)?.close()
+        if (watchers.size >= MAX_ROOMS && !watchers.has(room)) {
+          throw new VosError('too_many_clients', `No more than ${MAX_ROOMS} rooms for a client.`, {
+            hint: 'Subscribe to "operations".',
+          })
+        }
         // The snapshot and the place in the journal are taken in one turn: no event can fall between them.
         const snapshot = {
-          operations: boardOf(feed, manager.board(), room),
+          operations: manager.board().filter(({ connection }) => feed.isIn(room, connection.id)),
           cursor: feed.cursor,
           missed: after === undefined ? null : feed.missed(after, room),
         }
-        const send = (batch: EventBatch) => {
+        const send = (batch: Omit<EventBatch, 'room'>) => {
           const { promise, resolve } = Promise.withResolvers<void>()
-          socket.emit('events', batch, resolve)
+          socket.emit('events', { ...batch, room }, resolve)
           return promise
         }
         watchers.set(room, feed.watch(feed.cursor, room, send))
@@ -102,13 +114,13 @@ export function createVosServer(options: ServerOptions): RunningServer {
 
   /** Every request is parsed, answered once, and cannot hurt anybody but its sender. */
   function serve(socket: VosSocket, table: AllHandlers): void {
-    let windowStart = 0
+    let windowStart = -Infinity
     let requests = 0
     socket.use(([name, input, reply]: unknown[], next) => {
       if (typeof reply !== 'function') return next(new Error('a request without a reply'))
       const answer = reply as (reply: Reply<unknown>) => void
-      const at = now()
-      if (Math.abs(at - windowStart) >= 1000) {
+      const at = performance.now()
+      if (at - windowStart >= 1000) {
         windowStart = at
         requests = 0
       }
@@ -145,7 +157,12 @@ export function createVosServer(options: ServerOptions): RunningServer {
     async close() {
       clearInterval(beat)
       stopFeeding()
-      await io.close()
+      // Whoever does not close their end, or never said a word, must not keep the daemon from ending.
+      const closed = io.close()
+      io.disconnectSockets(true)
+      http.closeAllConnections()
+      for (const socket of raw) socket.destroy()
+      await closed
     },
   }
 }
@@ -158,9 +175,10 @@ function admit(auth: Record<string, unknown>, clients: number): VosError | null 
   const { protocol, version } = auth as Partial<Handshake>
   if (protocol !== PROTOCOL_VERSION) {
     const theirs = typeof version === 'string' ? version.slice(0, 32) : 'unknown'
+    const spoken = typeof protocol === 'number' ? protocol : 'unknown'
     return new VosError(
       'daemon_version',
-      `The daemon is vosctl ${VERSION} (protocol ${PROTOCOL_VERSION}), this client is ${theirs} (protocol ${String(protocol).slice(0, 8)}).`,
+      `The daemon is vosctl ${VERSION} (protocol ${PROTOCOL_VERSION}), this client is ${theirs} (protocol ${spoken}).`,
       { hint: 'Use one version, or restart the daemon when it is idle: vosctl daemon restart' },
     )
   }

@@ -55,6 +55,7 @@ describe('apply', () => {
     ['completed after sending without evidence', [...UNTIL_DISPATCH, { type: 'sent' }], 'completed'],
     ['cancelled after the intent', UNTIL_DISPATCH, 'cancelled'],
     ['interrupted after the byte left', [...UNTIL_DISPATCH, { type: 'sent' }], 'interrupted'],
+    ['failed without being touched, after the intent', UNTIL_DISPATCH, 'failed'],
     ['unknown before the intent', UNTIL_DISPATCH.slice(0, 4), 'unknown'],
   ] as const)('refuses to claim %s', (_, events, status) => {
     expect(() => play([...(events as OperationEvent[]), settled(status)])).toThrow('cannot be claimed')

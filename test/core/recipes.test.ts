@@ -148,6 +148,34 @@ describe('the evidence table of a restart', () => {
     expect(operation.status).toBe('unknown')
   })
 
+  it('looks at the device when the link is lost while the list is polled', async () => {
+    const { operation } = await restart({
+      commit: [SENT, output('Cisco Tomcat[STARTING]'), ENDED],
+      lists: [[TOMCAT], [tomcat('STARTING')], new VosError('connection_lost', 'the connection was lost'), [TOMCAT]],
+    })
+    expect(operation).toMatchObject({ status: 'completed', reconciliations: 1 })
+  })
+
+  it('does not call a service DOWN that passed through STOPPED before the link was lost', async () => {
+    const { operation } = await restart({
+      commit: [SENT, output('Cisco Tomcat[STOPPING]'), output('Cisco Tomcat[STOPPED]'), LOST],
+      lists: [[TOMCAT], [tomcat('STOPPED')], [tomcat('STARTING')], [TOMCAT]],
+    })
+    expect(operation.status).toBe('completed')
+  })
+
+  it('is unknown, not refused, when nobody saw the end of the command', async () => {
+    expect((await restart({ commit: [SENT] })).operation.status).toBe('unknown')
+  })
+
+  it('is not refused when the list says that something happened after all', async () => {
+    const { operation } = await restart({
+      commit: [SENT, output('Executed command unsuccessfully'), ENDED],
+      lists: [[TOMCAT], [tomcat('STOPPED')]],
+    })
+    expect(operation.error?.code).toBe('service_down')
+  })
+
   it('is failed after a lost link when the service stays STOPPED', async () => {
     const { operation } = await restart({
       commit: [SENT, output('Cisco Tomcat[STOPPING]'), LOST],
@@ -297,6 +325,6 @@ describe('a test of a connection', () => {
   it('logs in, reads the list and touches nothing', async () => {
     const { operation, calls } = await run(sshTest, {}, play([{ ...ACCEPTED, operationType: 'ssh_test' }]))
     expect(operation.message).toBe('login ok 1.9s, host key pinned, 1 services, "Cisco Tomcat" STARTED')
-    expect(calls).toEqual(['connect', 'login', 'services'])
+    expect(calls).toEqual(['connect', 'login', 'open', 'services'])
   })
 })

@@ -8,9 +8,10 @@ import { isUnitName } from '../../src/core/service-name.ts'
 import { LinuxDevice, type LinuxDeviceOptions } from '../../src/daemon/devices/linux.ts'
 import { watchLeaks } from '../helpers/leaks.ts'
 import { reasonOf, rejection } from '../helpers/rejection.ts'
-import { playServer, QUICK, SOME_HOST_KEY } from '../helpers/ssh-server.ts'
+import { QUICK, SOME_HOST_KEY } from '../helpers/ssh-server.ts'
 import { freePort, layCable, SSHD, startSshd, type Cable, type TestSshd } from '../helpers/sshd.ts'
 import { until } from '../helpers/wait.ts'
+import { authenticateAndOpen } from '../helpers/authenticate-and-open.ts'
 
 /**
  * A real OpenSSH server and a real shell; systemctl and sudo are stand-ins with their state in files, because no machine
@@ -61,7 +62,7 @@ function newDevice({ connection, timings, ...options }: Changes = {}): LinuxDevi
 async function loggedIn(changes: Changes = {}): Promise<LinuxDevice> {
   const device = newDevice(changes)
   await device.connect()
-  await device.login()
+  await authenticateAndOpen(device)
   return device
 }
 
@@ -95,7 +96,7 @@ describe.skipIf(SSHD === null)('a Linux server', () => {
     noLeaks = watchLeaks()
     callsBefore = sshd.calls().length
     sshd.setUnit('nginx.service', {})
-    sshd.setUnit('slow.service', { stopSeconds: 0.3, startSeconds: 0.3 })
+    sshd.setUnit('slow.service', { stopSeconds: 0.2, startSeconds: 0.2 })
     sshd.setUnit('failing.service', { stopSeconds: 0.05, startSeconds: 0.05, fails: true })
     sshd.setUnit('masked.service', {
       LoadState: 'masked',
@@ -133,7 +134,7 @@ describe.skipIf(SSHD === null)('a Linux server', () => {
       })
       expect(await device.connect()).toEqual({ username: sshd.username, method: 'publickey' })
       order.push('connected')
-      const facts = await device.login()
+      const facts = await authenticateAndOpen(device)
       expect(order).toEqual(['connected', 'secret'])
       expect(facts).toMatchObject({
         hostKey: sshd.hostKey,
@@ -169,7 +170,7 @@ describe.skipIf(SSHD === null)('a Linux server', () => {
       const before = failures()
       const device = newDevice({ readSecret: () => ({ type: 'key', privateKey: readFileSync(sshd.strangerPath) }) })
       await device.connect({ patient: true })
-      expect((await rejection(device.login())).code).toBe('login_refused')
+      expect((await rejection(authenticateAndOpen(device))).code).toBe('login_refused')
       await until('sshd has logged it', () => failures() > before)
       expect(failures()).toBe(before + 1)
     })
@@ -181,7 +182,7 @@ describe.skipIf(SSHD === null)('a Linux server', () => {
         },
       })
       await device.connect()
-      expect((await rejection(device.login())).code).toBe('bad_key_file')
+      expect((await rejection(authenticateAndOpen(device))).code).toBe('bad_key_file')
     })
   })
 
@@ -329,7 +330,7 @@ describe.skipIf(SSHD === null)('a Linux server', () => {
           const words = made.map((call) => call.toSpliced(3, 1))
           expect(words).toEqual(isAsked ? [['systemctl', 'show', '--no-pager', service]] : [])
         }),
-        { numRuns: 60 },
+        { numRuns: 40 },
       )
     }, 20_000)
   })
@@ -407,7 +408,7 @@ describe.skipIf(SSHD === null)('a Linux server', () => {
       expect(seen.at(-1)).toMatchObject({ type: 'lost', error: { code: 'connection_lost' } })
       await device.close()
       await device.connect({ patient: true })
-      await device.login()
+      await authenticateAndOpen(device)
       const readings: string[] = []
       for await (const services of device.follow('slow.service')) {
         const service = services.find(({ name }) => name === 'slow.service')
@@ -464,10 +465,11 @@ describe.skipIf(SSHD === null)('a Linux server', () => {
       const device = await loggedIn()
       await device.prepare('slow.service')
       device.arm()
+      const reason = new VosError('deadline', 'out of time')
       const work = observe(device, (seen) => {
-        if (seen.type === 'state') controller.abort('enough')
+        if (seen.type === 'state') controller.abort(reason)
       })
-      await expect(work).rejects.toBe('enough')
+      await expect(work).rejects.toBe(reason)
       expect(restarts()).toHaveLength(1)
     })
 
@@ -483,7 +485,7 @@ describe.skipIf(SSHD === null)('a Linux server', () => {
 
   describe('following', () => {
     it('reads the list at the pace of the connection until its limit', async () => {
-      const device = await loggedIn({ timings: { pollMs: 100, pollLimitMs: 550 } })
+      const device = await loggedIn({ timings: { pollMs: 60, pollLimitMs: 330 } })
       let readings = 0
       for await (const services of device.follow('nginx.service')) {
         readings++
@@ -518,128 +520,8 @@ describe.skipIf(SSHD === null)('a Linux server', () => {
     await device.connect()
     await Promise.all([device.close(), device.close()])
     await device.connect()
-    await device.login()
+    await authenticateAndOpen(device)
     await device.close()
     await expect(device.services()).rejects.toThrow('while closed')
-  })
-})
-
-describe('a Linux server that behaves strangely', () => {
-  beforeAll(async () => {
-    sshd ??= { username: 'admin', keyPath: '', hostKey: SOME_HOST_KEY } as unknown as TestSshd
-    cable ??= { port: 0 } as unknown as Cable
-  })
-  beforeEach(() => {
-    controller = new AbortController()
-    noLeaks = watchLeaks()
-  })
-
-  const SHOWN = 'Id=a.service\nLoadState=loaded\nActiveState=active\nSubState=running\nInvocationID=1\n'
-
-  /** A device at a server that answers `show`, and does this with `restart`. */
-  async function strange(
-    onRestart: (channel: import('ssh2').ServerChannel, hangUp: () => void) => void,
-    timings: Partial<Timings> = {},
-    isDeafAfter = false,
-  ) {
-    let isDeaf = false
-    let hangUp = (): void => {}
-    const server = await playServer({
-      onSocket: (socket) => {
-        hangUp = () => void socket.resetAndDestroy()
-      },
-      onClient: (client) => {
-        client.on('session', (accept) => {
-          accept().on('exec', (accept, _, { command }) => {
-            if (isDeaf) return
-            const channel = accept()
-            if (command.includes('restart')) {
-              isDeaf = isDeafAfter
-              onRestart(channel, hangUp)
-              return
-            }
-            channel.write(SHOWN)
-            channel.exit(0)
-            channel.end()
-          })
-        })
-      },
-    })
-    const device = newDevice({
-      connection: { port: server.port, hostKey: server.hostKey, username: 'admin', credential: { type: 'sealed' } },
-      readSecret: () => ({ type: 'password', password: 'x' }),
-      timings,
-    })
-    await device.connect()
-    await device.login()
-    await device.prepare('a.service')
-    device.arm()
-    const done = async (): Promise<void> => {
-      await device.close()
-      await server.isEmpty()
-      await server.close()
-      await noLeaks()
-    }
-    return { device, done }
-  }
-
-  it('gets a warning after some silence and an error after more, when nothing at all is heard', async () => {
-    const { device, done } = await strange(() => {}, { silenceWarningMs: 60, silenceLimitMs: 160 }, true)
-    const seen: Observation[] = []
-    const error = await rejection(observe(device, (one) => void seen.push(one)))
-    expect(error.code).toBe('silence')
-    expect(seen.map(({ type }) => type)).toEqual(['sent', 'silent'])
-    await done()
-  })
-
-  it('is not silent while it answers what the unit does', async () => {
-    const { device, done } = await strange(
-      (channel) => {
-        setTimeout(() => {
-          channel.exit(0)
-          channel.end()
-        }, 300)
-      },
-      { silenceWarningMs: 100, silenceLimitMs: 200, pollMs: 100 },
-    )
-    expect((await observe(device)).map(({ type }) => type)).toEqual(['sent', 'ended'])
-    await done()
-  })
-
-  it('that gives no exit status leaves the outcome open: the state is reported although it did not change', async () => {
-    const { device, done } = await strange((channel) => {
-      channel.write('half a line')
-      channel.close()
-    })
-    expect(await observe(device)).toEqual([
-      { type: 'sent' },
-      { type: 'line', text: 'half a line' },
-      { type: 'line', text: '(the command was ended by the server)' },
-      expect.objectContaining({ type: 'state', text: 'a.service: active (running)' }),
-      { type: 'ended' },
-    ])
-    await done()
-  })
-
-  it('that floods us is held back, and every line arrives as harmless text', async () => {
-    const line = 'x\u001b]0;owned\u0007\r\n'
-    const { device, done } = await strange((channel) => {
-      channel.write(line.repeat(20_000))
-      channel.exit(0)
-      channel.end()
-    })
-    const seen = await observe(device)
-    expect(seen.filter((one) => one.type === 'line' && one.text === 'x␛')).toHaveLength(20_000)
-    expect(seen.at(-1)).toEqual({ type: 'ended', exitStatus: 0 })
-    await done()
-  })
-
-  it('that hangs up right after the request is lost, not refused', async () => {
-    const { device, done } = await strange((_, hangUp) => hangUp())
-    expect(await observe(device)).toEqual([
-      { type: 'sent' },
-      { type: 'lost', error: expect.objectContaining({ code: 'connection_lost' }) as VosError },
-    ])
-    await done()
   })
 })

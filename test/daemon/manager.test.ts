@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { VosError } from '../../src/core/errors.ts'
+import type { Operation } from '../../src/core/operation.ts'
 import { ACCEPTED, FACTS, TOMCAT } from '../helpers/operations.ts'
 import { House } from '../helpers/manager.ts'
-import { output, ScriptedDevice, type Script } from '../helpers/scripted-device.ts'
+import { LOST, output, ScriptedDevice, type Script } from '../helpers/scripted-device.ts'
 import { until } from '../helpers/wait.ts'
 
 const GOOD: Script = {
@@ -10,7 +11,7 @@ const GOOD: Script = {
 }
 
 /** A device that stands still in `method`, the `nth` time, until it is let go or its operation is aborted. */
-function stuckIn(method: string, nth = 1) {
+function stuckIn(method: string, nth = 1, script: Script = GOOD) {
   const gate = Promise.withResolvers<void>()
   const devices: ScriptedDevice[] = []
   const open = (_: string, signal: AbortSignal) => {
@@ -21,7 +22,7 @@ function stuckIn(method: string, nth = 1) {
     let times = 0
     const pause = (now: string) =>
       now === method && ++times >= nth ? Promise.race([gate.promise, aborted]) : undefined
-    const device = new ScriptedDevice({ ...GOOD, pause })
+    const device = new ScriptedDevice({ ...script, pause })
     devices.push(device)
     return device
   }
@@ -115,6 +116,9 @@ describe('one at a time', () => {
       operations: [{ id: running }],
     })
     expect(house.start(id, { ifRunning: 'skip' })).toMatchObject({ skipped: [{ name: 'cucm-pub' }], operations: [] })
+    // The verdict of another service would say nothing about the one that was asked for.
+    const other = () => house.start(id, { ifRunning: 'attach', service: 'Cisco Tftp' })
+    expect(other).toThrow(expect.objectContaining({ code: 'already_running' }))
   })
 })
 
@@ -137,6 +141,26 @@ describe('several targets', () => {
     ])
     expect(house.manager.get(operations[2]?.id ?? '').message).toContain('not started')
     expect(calls).toEqual(['a', 'b'])
+  })
+
+  it('stops after one whose device could not even be opened', async () => {
+    const house = new House((name) => {
+      if (name === 'a') throw new VosError('bad_key_file', 'the key file is not there')
+      return new ScriptedDevice(GOOD)
+    })
+    const { operations } = house.start(['a', 'b'].map((name, index) => house.add(name, `10.0.0.${index + 1}`)))
+    await Promise.all(operations.map(({ id }) => house.settled(id)))
+    expect(operations.map(({ id }) => house.manager.get(id).status)).toEqual(['failed', 'cancelled'])
+  })
+
+  it('goes on without one that a person took out before it began', async () => {
+    const device = stuckIn('login')
+    const house = new House(device.open)
+    const { operations } = house.start(['a', 'b', 'c'].map((name, index) => house.add(name, `10.0.0.${index + 1}`)))
+    house.manager.cancel(operations[1]?.id ?? '', 'bob')
+    device.release()
+    await Promise.all(operations.map(({ id }) => house.settled(id)))
+    expect(operations.map(({ id }) => house.manager.get(id).status)).toEqual(['completed', 'cancelled', 'completed'])
   })
 
   it('runs as many side by side as it is told', async () => {
@@ -248,11 +272,79 @@ describe('one login attempt', () => {
     expect(() => house.start(id)).toThrow(expect.objectContaining({ code: 'login_held' }))
   })
 
-  it.each(['unreachable', 'prompt_timeout', 'connection_lost'] as const)('does not hold it after %s', async (code) => {
-    const house = new House(() => new ScriptedDevice({ login: [new VosError(code, 'x')] }))
+  it.each([
+    ['the link was lost before the attempt', { login: [new VosError('connection_lost', 'x')] }],
+    ['there was no secret to send', { login: [new VosError('no_credential', 'x')] }],
+    ['the prompt did not come after the login was accepted', { open: [new VosError('prompt_timeout', 'x')] }],
+    ['the link was lost after the login was accepted', { open: [new VosError('connection_lost', 'x')] }],
+  ])('does not hold it when %s', async (_, script) => {
+    const house = new House(() => new ScriptedDevice(script))
     const id = house.add('cucm-pub')
     await house.settled(house.start(id).operations[0]?.id ?? '')
     expect(() => house.start(id)).not.toThrow()
+  })
+
+  it('holds it when the login that looks at a device after a lost link is refused', async () => {
+    const house = new House(
+      () => new ScriptedDevice({ login: ['ok', new VosError('login_refused', 'x')], commit: [{ type: 'sent' }, LOST] }),
+    )
+    const id = house.add('cucm-pub')
+    expect((await house.settled(house.start(id).operations[0]?.id ?? '')).status).toBe('unknown')
+    expect(() => house.start(id, { operationType: 'ssh_test' })).toThrow(
+      expect.objectContaining({ code: 'login_held' }),
+    )
+  })
+
+  it('looks again when the link was lost before the attempt, and is not held up by its own attempt', async () => {
+    const house = new House(
+      () =>
+        new ScriptedDevice({
+          login: ['ok', new VosError('connection_lost', 'x'), 'ok'],
+          commit: [{ type: 'sent' }, output('Cisco Tomcat[STOPPING]'), LOST],
+        }),
+    )
+    const id = house.add('cucm-pub')
+    const operation = await house.settled(house.start(id).operations[0]?.id ?? '')
+    expect(operation).toMatchObject({ status: 'completed', reconciliations: 2 })
+    expect(() => house.start(id)).not.toThrow()
+  })
+
+  it('keeps the hold of a refused login when a person tries again and nothing was attempted', async () => {
+    let tries = 0
+    const house = new House(
+      () => new ScriptedDevice({ login: [new VosError(++tries === 1 ? 'login_refused' : 'connection_lost', 'x')] }),
+    )
+    const id = house.add('cucm-pub')
+    await house.settled(house.start(id).operations[0]?.id ?? '')
+    await house.settled(house.start(id, { despiteLoginHold: true }).operations[0]?.id ?? '')
+    expect(() => house.start(id)).toThrow(expect.objectContaining({ code: 'login_held' }))
+  })
+
+  it('holds it when a person cancelled in the middle of the login: the answer is not known', async () => {
+    const device = stuckIn('login')
+    const house = new House(device.open)
+    const id = house.add('cucm-pub')
+    const operation = house.start(id).operations[0]?.id ?? ''
+    await until('it logs in', device.reached)
+    house.manager.cancel(operation, 'bob')
+    await house.settled(operation)
+    expect(() => house.start(id)).toThrow(expect.objectContaining({ code: 'login_held' }))
+  })
+
+  it('does not log in again when the daemon was killed in the login that looks at the device', async () => {
+    const device = stuckIn('login', 2, { commit: [{ type: 'sent' }, LOST] })
+    const house = new House(device.open)
+    const id = house.add('cucm-pub')
+    const operation = house.start(id).operations[0]?.id ?? ''
+    await until(
+      'it looks',
+      () => house.manager.get(operation).phase === 'reconciling' && house.manager.get(operation).authenticating,
+    )
+    house.crash(() => expect.fail('the device was touched'))
+    expect(house.manager.get(operation).status).toBe('unknown')
+    expect(() => house.start(id, { operationType: 'ssh_test' })).toThrow(
+      expect.objectContaining({ code: 'login_held' }),
+    )
   })
 })
 
@@ -378,9 +470,30 @@ describe('the board and the journal', () => {
     house.crash()
     house.clock += 401 * 86_400_000
     house.crash()
-    expect(house.store.operations.history(null, 10)).toEqual([])
-    const usual = house.start(id).operations[0]?.usual
+    expect(house.store.operations.history(null, 10)).toHaveLength(3)
+    const { usual, id: last } = house.start(id).operations[0] as Operation
+    await house.settled(last)
+    house.clock += 5 * 60_000
+    house.crash()
+    expect(house.store.operations.history(null, 10).map((operation) => operation.id)).toEqual([last])
     expect(usual).toMatchObject({ runs: 3, phases: { stopping: 2000 } })
+  })
+
+  it('teaches nothing when the clock was set back meanwhile', async () => {
+    const house = new House(() => new ScriptedDevice({ ...GOOD, pause: () => void (house.clock -= 1000) }))
+    const id = house.add('cucm-pub')
+    expect((await house.settled(house.start(id).operations[0]?.id ?? '')).status).toBe('completed')
+    expect(house.start(id).operations[0]?.usual).toBeNull()
+  })
+
+  it('writes a phase once for a device that goes to and fro', async () => {
+    const fro = Array.from({ length: 300 }, () => [
+      output('Cisco Tomcat[STOPPING]'),
+      output('Cisco Tomcat[STARTING]'),
+    ]).flat()
+    const house = new House(() => new ScriptedDevice({ commit: [{ type: 'sent' }, ...fro, { type: 'ended' }] }))
+    const operation = await house.settled(house.start(house.add('cucm-pub')).operations[0]?.id ?? '')
+    expect(operation.phases.map(({ phase }) => phase).filter((phase) => phase === 'stopping')).toHaveLength(1)
   })
 
   it('keeps two thousand lines of an operation and counts the rest', async () => {

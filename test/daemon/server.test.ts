@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import fs from 'node:fs'
+import { once } from 'node:events'
 import http from 'node:http'
+import net from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
 import { io, type Socket } from 'socket.io-client'
@@ -19,8 +21,7 @@ const GOOD: Script = {
   commit: [{ type: 'sent' }, output('Cisco Tomcat[STOPPING]'), output('Cisco Tomcat[STARTED]'), { type: 'ended' }],
 }
 
-async function serve(script: Script = GOOD) {
-  const house = new House(() => new ScriptedDevice(script))
+async function serve(script: Script = GOOD, house = new House(() => new ScriptedDevice(script))) {
   const paths = statePaths(path.join(temporaryDirectory(), 'state'))
   prepareStateDirectory(paths)
   const { manager, store } = house
@@ -206,6 +207,14 @@ describe('requests', () => {
   })
 })
 
+it('is not kept busy by a host name that is made for it', async () => {
+  const { paths } = await serve()
+  const socket = await connect(paths.socket)
+  const start = performance.now()
+  await ask(socket, 'connection:add', { name: 'x', username: 'x', host: `${':'.repeat(60_000)}!` })
+  expect(performance.now() - start).toBeLessThan(1000)
+})
+
 describe('admission', () => {
   it('refuses another protocol and names both versions', async () => {
     const { paths } = await serve()
@@ -213,6 +222,24 @@ describe('admission', () => {
     await expect(refused).rejects.toMatchObject({
       data: { code: 'daemon_version', message: expect.stringContaining('9.9.9') },
     })
+  })
+
+  it.each([{ toString: 1 }, [], 'x'.repeat(1000), null])('refuses the protocol %j and lives', async (protocol) => {
+    const { paths } = await serve()
+    await expect(connect(paths.socket, { protocol, version: protocol })).rejects.toMatchObject({
+      data: { code: 'daemon_version' },
+    })
+    expect((await ask(await connect(paths.socket), 'connection:list')).ok).toBe(true)
+  })
+
+  it('ends in a moment although somebody holds a connection and never says a word', async () => {
+    const { paths, server } = await serve()
+    await connect(paths.socket)
+    const silent = net.connect({ path: paths.socket })
+    await once(silent, 'connect')
+    const closed = once(silent, 'close')
+    await server.close()
+    await closed
   })
 
   it('refuses the 65th client and keeps the 64', async () => {
@@ -269,6 +296,25 @@ describe('watching', () => {
     expect(all).toEqual(Array.from({ length: snapshot.cursor }, (_, index) => index + 1))
   })
 
+  it('gives a client of one connection what it missed of an operation that has left the board', async () => {
+    const { house, paths } = await serve()
+    const id = house.add('cucm-pub')
+    await house.settled(house.start(id).operations[0]?.id ?? '')
+    const socket = await connect(paths.socket)
+    const { missed, cursor } = await value<Snapshot>(socket, 'subscribe', { room: `connection:${id}`, after: 0 })
+    expect(missed).toHaveLength(cursor)
+    const [operation] = house.manager.board()
+    house.store.write(() => house.store.operations.archive(operation?.id ?? ''))
+    house.crash()
+    const again = await serve(GOOD, house)
+    const later = await value<Snapshot>(await connect(again.paths.socket), 'subscribe', {
+      room: `connection:${id}`,
+      after: 0,
+    })
+    expect(later.operations).toEqual([])
+    expect(later.missed).toHaveLength(cursor)
+  })
+
   it('cuts a watcher that does not take its events back to a snapshot, and keeps nothing for it', async () => {
     const lines = Array.from({ length: 1900 }, (_, index) => output(`line ${index}`))
     const { house, paths } = await serve({ commit: [{ type: 'sent' }, ...lines, ...(GOOD.commit?.slice(1) ?? [])] })
@@ -285,7 +331,7 @@ describe('watching', () => {
     await until('one batch is under way', () => batches.length === 1)
     take()
     await until('it is cut back', () => batches.length === 2)
-    expect(batches[1]).toEqual({ events: [], behind: true })
+    expect(batches[1]).toEqual({ room: 'operations', events: [], behind: true })
     const again = await value<Snapshot>(socket, 'subscribe', {
       room: 'operations',
       after: batches[0]?.events.at(-1)?.cursor ?? 0,

@@ -101,12 +101,9 @@ describe('a sealed password', () => {
   it('opens again, whatever it holds', async () => {
     const key = await newKey()
     fc.assert(
-      fc.property(
-        fc.string({ unit: 'binary' }).filter((text) => text.isWellFormed()),
-        (password) => {
-          expect(unsealPassword(key, sealPassword(key, password, BINDING), BINDING)).toBe(password)
-        },
-      ),
+      fc.property(fc.string({ unit: 'grapheme' }), (password) => {
+        expect(unsealPassword(key, sealPassword(key, password, BINDING), BINDING)).toBe(password)
+      }),
     )
   })
 
@@ -122,7 +119,7 @@ describe('a sealed password', () => {
     ['another host', { host: 'cucm-sub' }],
     ['another port', { port: 2222 }],
     ['another user', { username: 'root' }],
-    ['fields that only look alike when glued together', { host: 'cucm-pub,22', port: 2 }],
+    ['fields that only look alike when glued together', { host: 'cucm-pub2', port: 2 }],
   ])('does not open for %s', async (_, change) => {
     const key = await newKey()
     const sealed = sealPassword(key, 'secret', BINDING)
@@ -161,7 +158,7 @@ describe('a private key file', () => {
   }
 
   it.each(['ed25519', 'ecdsa', 'rsa'])('of type %s is read', async (type) => {
-    const path = keygen('-t', type, '-N', '')
+    const path = keygen('-t', type, ...(type === 'rsa' ? ['-b', '2048'] : []), '-N', '')
     expect(await readPrivateKey(path)).toEqual(readFileSync(path))
   })
 

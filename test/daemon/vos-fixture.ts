@@ -6,6 +6,7 @@ import type { Observation } from '../../src/core/device.ts'
 import { VosError, type ErrorCode } from '../../src/core/errors.ts'
 import { VosDevice } from '../../src/daemon/devices/vos/device.ts'
 import { createHostKey, startSimulator, vary, type Scenario, type Simulator } from '../../src/simulator/index.ts'
+import { authenticateAndOpen } from '../helpers/authenticate-and-open.ts'
 
 /** Short, but long enough for a busy machine: what must not happen in time has a limit of 300 ms and more. */
 export const timings: Timings = {
@@ -119,7 +120,7 @@ export function deviceFor(
 
 export async function logIn(device: VosDevice): Promise<void> {
   await device.connect()
-  await device.login()
+  await authenticateAndOpen(device)
 }
 
 /** Up to the armed command. */

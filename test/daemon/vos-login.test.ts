@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { fault, rows, scenarios, vary, type Scenario } from '../../src/simulator/index.ts'
 import { allClosed, bench, deviceFor, expectCode, logIn, script } from './vos-fixture.ts'
+import { authenticateAndOpen } from '../helpers/authenticate-and-open.ts'
 
 function scenario(name: string): Scenario {
   const found = scenarios.get(name)
@@ -18,7 +19,7 @@ describe.concurrent('a login to a VOS appliance', { timeout: 30_000 }, () => {
       expect(await it.device.connect()).toEqual({ username: 'administrator', method: 'keyboard-interactive' })
       expect(it.secretReads()).toBe(0)
       expect(it.simulator.ledger.authAttempts()).toEqual([])
-      const facts = await it.device.login()
+      const facts = await authenticateAndOpen(it.device)
       expect(facts).toMatchObject({ method: 'keyboard-interactive', hostKey: it.simulator.hostKey })
       expect(facts.loginMs).toBeGreaterThan(0)
       expect(facts.software).toContain('SSH-2.0-')
@@ -42,7 +43,7 @@ describe.concurrent('a login to a VOS appliance', { timeout: 30_000 }, () => {
     async (name) => {
       await using it = await bench(scenario(name))
       const { method } = await it.device.connect()
-      const facts = await it.device.login()
+      const facts = await authenticateAndOpen(it.device)
       expect(facts.method).toBe(method)
       expect(it.simulator.ledger.authAttempts()).toMatchObject([{ method, accepted: true }])
     },
@@ -139,7 +140,7 @@ describe.concurrent('a login to a VOS appliance', { timeout: 30_000 }, () => {
     await using it = await bench(publisher)
     const { device } = deviceFor({ ...it.simulator, password: 'wrong' })
     await device.connect()
-    await expect(device.login()).rejects.toMatchObject({ code: 'login_refused' })
+    await expect(authenticateAndOpen(device)).rejects.toMatchObject({ code: 'login_refused' })
     await device.close()
     expect(it.simulator.ledger.authAttempts()).toHaveLength(1)
   })
@@ -167,14 +168,14 @@ describe.concurrent('a login to a VOS appliance', { timeout: 30_000 }, () => {
       },
     })
     await device.connect()
-    await expect(device.login()).rejects.toThrow('sealed with another key')
+    await expect(authenticateAndOpen(device)).rejects.toThrow('sealed with another key')
     await allClosed(it.simulator)
   })
 
   it('shows a hostile banner and ident as harmless text', async () => {
     await using it = await bench(scenario('hostile'))
     await it.device.connect()
-    const facts = await it.device.login()
+    const facts = await authenticateAndOpen(it.device)
     expect(JSON.stringify(facts)).not.toMatch(/\\u001b|\\u0007|\u202e/)
   })
 })
@@ -187,7 +188,7 @@ describe.concurrent('a patient connection', { timeout: 30_000 }, () => {
     await new Promise((resolve) => setTimeout(resolve, 150))
     await it.simulator.powerOn()
     await connected
-    await it.device.login()
+    await authenticateAndOpen(it.device)
     expect(it.simulator.ledger.authAttempts()).toHaveLength(1)
   })
 

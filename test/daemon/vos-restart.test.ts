@@ -13,6 +13,7 @@ import {
   script,
   summary,
 } from './vos-fixture.ts'
+import { authenticateAndOpen } from '../helpers/authenticate-and-open.ts'
 
 const publisher = scenario('publisher')
 const COMMAND = 'utils service restart Cisco Tomcat'
@@ -368,7 +369,7 @@ describe.concurrent('committing a restart', { timeout: 30_000 }, () => {
     await collect(it.device.commit())
     await it.device.close()
     await it.device.connect({ patient: true })
-    await it.device.login()
+    await authenticateAndOpen(it.device)
     expect(await it.device.services()).not.toHaveLength(0)
     expect(it.simulator.ledger.restarts()).toHaveLength(1)
   })

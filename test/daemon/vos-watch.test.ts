@@ -16,7 +16,7 @@ function options(changes: Partial<WatchOptions['timings']> = {}): WatchOptions {
   return {
     name: 'finesse',
     prompt,
-    timings: { quietMs: 3, firstStateMs: 5_000, silenceWarningMs: 5_000, silenceLimitMs: 5_000, ...changes },
+    timings: { quietMs: 30, firstStateMs: 5_000, silenceWarningMs: 5_000, silenceLimitMs: 5_000, ...changes },
     openEcho: COMMAND,
   }
 }
@@ -81,7 +81,7 @@ describe('watching a command', { timeout: 30_000 }, () => {
         const at = [0, ...cuts, session.length].toSorted((a, b) => a - b)
         expect(await watch(at.slice(1).map((end, index) => session.subarray(at[index], end)))).toEqual(whole)
       }),
-      { numRuns: 60 },
+      { numRuns: 40 },
     )
   })
 

@@ -76,7 +76,7 @@ export class House {
   #openManager(): Manager {
     const manager = new Manager({
       store: this.store,
-      openDevice: (connection, _, signal) => this.#device(connection.name, signal),
+      openDevice: ({ connection, signal }) => this.#device(connection.name, signal),
       now: () => this.clock,
       log: (line) => this.log.push(line),
     })

@@ -8,6 +8,7 @@ type Step<T> = T | Error
 export interface Script {
   readonly connect?: readonly Step<'ok'>[]
   readonly login?: readonly Step<'ok'>[]
+  readonly open?: readonly Step<'ok'>[]
   readonly lists?: readonly Step<readonly ServiceState[]>[]
   readonly prepare?: Step<string>
   readonly commit?: readonly Step<Observation>[]
@@ -33,9 +34,14 @@ export class ScriptedDevice implements Device {
     return { username: 'admin', method: 'password' }
   }
 
-  async login() {
+  async authenticate(): Promise<void> {
     await this.#enter('login')
     this.#next('login', this.#script.login ?? ['ok'])
+  }
+
+  async open() {
+    await this.#enter('open')
+    this.#next('open', this.#script.open ?? ['ok'])
     return FACTS
   }
 

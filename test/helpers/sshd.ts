@@ -108,6 +108,9 @@ export async function startSshd(
   writeFileSync(at('sshd_config'), `${lines.join('\n')}\n`)
 
   const server = spawn(SSHD ?? 'sshd', ['-D', '-e', '-f', at('sshd_config')], { stdio: ['ignore', 'ignore', 'pipe'] })
+  // A test that fails before its end must not leave a server behind.
+  const killAtExit = (): void => void server.kill('SIGTERM')
+  process.once('exit', killAtExit)
   let log = ''
   const listening = Promise.withResolvers<void>()
   createInterface({ input: server.stderr }).on('line', (line) => {
@@ -137,6 +140,7 @@ export async function startSshd(
     calls: () => parseCalls(readFileSync(at('calls'), 'utf8')),
     log: () => log,
     stop: async () => {
+      process.off('exit', killAtExit)
       if (server.exitCode === null && server.signalCode === null) {
         server.kill('SIGTERM')
         await once(server, 'exit')

@@ -33,7 +33,10 @@ export async function* confirm(device: Device, operation: Operation): Steps {
     if (now.state === 'STARTED' && readings >= UNMOVED_READINGS) {
       return yield unknown(operation, `no transition was seen; the service is ${now.state} now`)
     }
-    if (now.state === 'STOPPED' && readings >= (operation.lastState === 'STOPPED' ? 1 : STOPPED_READINGS)) {
+    if (
+      now.state === 'STOPPED' &&
+      readings >= (operation.phase === 'verifying' && operation.lastState === 'STOPPED' ? 1 : STOPPED_READINGS)
+    ) {
       return yield* settleDown(operation, now, services)
     }
   }

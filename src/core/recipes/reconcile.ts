@@ -1,19 +1,11 @@
 import type { Device } from '../device.ts'
-import { VosError, type ErrorCode } from '../errors.ts'
+import { isTransportFailure, VosError } from '../errors.ts'
 import type { Operation } from '../operation.ts'
 import { confirm } from './confirm.ts'
 import { logIn, type Steps } from './steps.ts'
 
 /** How often the device is looked at, over all lives of the daemon, before the outcome is called unknown. */
 export const MAX_RECONCILIATIONS = 3
-
-const TRANSPORT: readonly ErrorCode[] = [
-  'connection_lost',
-  'unreachable',
-  'connect_timeout',
-  'ident_timeout',
-  'key_exchange_timeout',
-]
 
 /** A read-only look at a device that may have got the command: sends no command that acts. */
 export async function* reconcile(device: Device, operation: Operation, because: string): Steps {
@@ -27,7 +19,7 @@ export async function* reconcile(device: Device, operation: Operation, because: 
       operation = yield* logIn(device, true)
       return yield* confirm(device, operation)
     } catch (error) {
-      if (!(error instanceof VosError && TRANSPORT.includes(error.code))) throw error
+      if (!isTransportFailure(error)) throw error
       because = error.message
     }
   }

@@ -1,5 +1,5 @@
 import { movingPhase, type Device, type Observation, type ServiceState } from '../device.ts'
-import { VosError } from '../errors.ts'
+import { isTransportFailure, VosError } from '../errors.ts'
 import { isProven, type Operation } from '../operation.ts'
 import { resolveService } from '../service-name.ts'
 import { confirm } from './confirm.ts'
@@ -88,6 +88,7 @@ async function* observe(
 ): Steps {
   let stateSeen = false
   let question: string | null = null
+  let ended = false
   let exitStatus: number | undefined
   const words: string[] = []
   for await (const seen of observations) {
@@ -108,7 +109,9 @@ async function* observe(
         if (!own) break
         stateSeen = true
         const phase = movingPhase(state)
-        if (phase && operation.phase !== phase) operation = yield { type: phase, seenIn: 'output' }
+        // Each phase once: a device that goes to and fro must not fill the journal.
+        const isNew = !operation.phases.some((entered) => entered.phase === phase)
+        if (phase && isNew) operation = yield { type: phase, seenIn: 'output' }
         break
       }
       case 'silent':
@@ -119,6 +122,7 @@ async function* observe(
         operation = yield { type: 'line', text: seen.text }
         break
       case 'ended':
+        ended = true
         exitStatus = seen.exitStatus
         break
       case 'lost':
@@ -130,10 +134,22 @@ async function* observe(
   if (question !== null && !isProven(operation)) {
     return yield settledUnanswered(question)
   }
-  const refused = !stateSeen && exitStatus !== 0
-  if (refused) return yield settledRefused(operation, words)
-  operation = yield { type: 'verifying', because: 'the command has ended' }
-  return yield* confirm(device, operation)
+  if (!ended) throw new VosError('not_confirmed', 'nobody saw the end of the command')
+  try {
+    const silent = !stateSeen && exitStatus !== 0
+    if (silent && (await isUntouched(device, operation))) return yield settledRefused(operation, words)
+    operation = yield { type: 'verifying', because: 'the command has ended' }
+    return yield* confirm(device, operation)
+  } catch (error) {
+    if (!isTransportFailure(error)) throw error
+    return yield* reconcile(device, operation, error.message)
+  }
+}
+
+/** The command is over and the service reads as it did before. */
+async function isUntouched(device: Device, { service, baseline }: Operation): Promise<boolean> {
+  const now = (await device.services(service ?? undefined)).find(({ name }) => name === service)
+  return now !== undefined && now.state === baseline?.service.state && now.identity === baseline.service.identity
 }
 
 function settledRefused(operation: Operation, words: readonly string[]) {
@@ -157,7 +173,7 @@ function settledRefused(operation: Operation, words: readonly string[]) {
 
 /** The intent is on disk, and it is certain that nothing followed it. */
 function settledUnsent(error: VosError) {
-  const message = `nothing was sent: ${error.message}`
+  const { message } = error
   return {
     type: 'settled',
     status: 'interrupted',

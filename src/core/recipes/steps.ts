@@ -9,10 +9,12 @@ export type Steps = AsyncGenerator<OperationEvent, Operation, Operation>
 
 export type Recipe = (device: Device, operation: Operation) => Steps
 
-/** Host key first, then the attempt on disk, then the attempt. */
+/** Host key first, then the attempt on disk, then the attempt, and its answer on disk before anything else. */
 export async function* logIn(device: Device, patient = false): Steps {
   const attempt = await device.connect({ patient })
   yield { type: 'authenticating', ...attempt }
-  const facts = await device.login()
+  await device.authenticate()
+  yield { type: 'authenticated' }
+  const facts = await device.open()
   return yield { type: 'ready', facts }
 }

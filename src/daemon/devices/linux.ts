@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Connection, Timings } from '../../core/connection.ts'
+import type { Connection } from '../../core/connection.ts'
 import type { Device, Observation, ServiceState, SessionFacts } from '../../core/device.ts'
 import { VosError } from '../../core/errors.ts'
 import { isUnitName, resolveService } from '../../core/service-name.ts'
@@ -16,16 +16,12 @@ import {
   toUnitName,
   type UnitReading,
 } from './linux/units.ts'
+import type { DeviceRequest } from './device-request.ts'
 import { connectPatiently } from './patience.ts'
 
-export interface LinuxDeviceOptions {
-  readonly connection: Connection
-  /** All of them: the connection's own merged into the defaults. */
-  readonly timings: Timings
+export interface LinuxDeviceOptions extends DeviceRequest {
   /** Called once per login, after the host key has matched. */
   readonly readSecret: () => Promise<Secret> | Secret
-  /** The operation's: when it is aborted, everything closes and every method rejects with its reason. */
-  readonly signal: AbortSignal
   /** The authentication method that worked before; used while it is still offered. */
   readonly rememberedMethod?: string | undefined
 }
@@ -43,7 +39,12 @@ interface Prepared {
 type State =
   | { readonly at: 'closed' }
   | { readonly at: 'connecting'; readonly abort: AbortController; readonly done: Promise<void> }
-  | { readonly at: 'connected'; readonly session: SshSession; readonly method: string; readonly beganAt: number }
+  | {
+      readonly at: 'connected' | 'authenticated'
+      readonly session: SshSession
+      readonly method: string
+      readonly beganAt: number
+    }
   | { readonly at: 'ready'; readonly session: SshSession; readonly prepared: Prepared | null }
 
 const CLOSED: State = { at: 'closed' }
@@ -73,16 +74,22 @@ export class LinuxDevice implements Device {
     }
   }
 
-  async login(): Promise<SessionFacts> {
+  async authenticate(): Promise<void> {
     const state = this.#state
-    if (state.at !== 'connected') throw new Error(`login() while ${state.at}`)
-    const { session, method, beganAt } = state
+    if (state.at !== 'connected') throw new Error(`authenticate() while ${state.at}`)
     try {
-      await session.authenticate(await this.#options.readSecret(), method)
+      await state.session.authenticate(await this.#options.readSecret(), state.method)
     } catch (error) {
-      await session.close()
+      await state.session.close()
       throw error
     }
+    this.#state = { ...state, at: 'authenticated' }
+  }
+
+  async open(): Promise<SessionFacts> {
+    const state = this.#state
+    if (state.at !== 'authenticated') throw new Error(`open() while ${state.at}`)
+    const { session, method, beganAt } = state
     this.#state = { at: 'ready', session, prepared: null }
     const { hostKey, software, algorithms } = session
     return { hostKey, software, algorithms, method, loginMs: Math.round(performance.now() - beganAt) }
@@ -176,13 +183,13 @@ export class LinuxDevice implements Device {
     patient: boolean,
     abort: AbortSignal,
   ): Promise<{ readonly username: string; readonly method: string }> {
-    const { connection, timings, rememberedMethod, signal } = this.#options
+    const { connection, timings, rememberedMethod, signal, inTurn = (dial) => dial() } = this.#options
     const either = AbortSignal.any([signal, abort])
     let session: SshSession | null = null
     try {
       const kind = credentialKind(connection)
       const forMs = patient ? timings.reconnectMs : 0
-      const dialled = await connectPatiently(() => this.#dial(either), { forMs, signal: either })
+      const dialled = await connectPatiently(() => inTurn(() => this.#dial(either)), { forMs, signal: either })
       session = dialled.session
       const method = session.methodFor(kind, rememberedMethod)
       this.#state = { at: 'connected', method, ...dialled }

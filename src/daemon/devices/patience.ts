@@ -1,14 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { VosError, type ErrorCode } from '../../core/errors.ts'
-
-/** Failures of the way to the device. A wrong host key or a refused login does not get better by trying again. */
-const TRANSPORT: readonly ErrorCode[] = [
-  'unreachable',
-  'connect_timeout',
-  'ident_timeout',
-  'key_exchange_timeout',
-  'connection_lost',
-]
+import { isTransportFailure } from '../../core/errors.ts'
 
 const FIRST_DELAY_MS = 1_000
 const LONGEST_DELAY_MS = 15_000
@@ -31,7 +22,7 @@ export async function connectPatiently<T>(connect: () => Promise<T>, { forMs, si
     try {
       return await connect()
     } catch (error) {
-      if (!isTransport(error) || performance.now() + delayMs >= until) throw error
+      if (!isTransportFailure(error) || performance.now() + delayMs >= until) throw error
     }
     try {
       await delay(delayMs, undefined, { signal })
@@ -40,8 +31,4 @@ export async function connectPatiently<T>(connect: () => Promise<T>, { forMs, si
     }
     delayMs = Math.min(delayMs * 2, LONGEST_DELAY_MS, forMs / 20)
   }
-}
-
-function isTransport(error: unknown): boolean {
-  return error instanceof VosError && TRANSPORT.includes(error.code)
 }

@@ -31,16 +31,15 @@ export function openDatabase(file: string): SqliteDatabase {
   }
 }
 
-/** How many connections another store holds; null when it cannot be read because its daemon is running. */
+/** How many connections another store holds; null when it cannot be read: its daemon runs, or it is damaged. */
 export function countConnections(file: string): number | null {
   let db: SqliteDatabase | undefined
   try {
     checkFile(file)
     db = new Database(file, { readonly: true, fileMustExist: true, timeout: 0 })
     return Number(db.prepare('SELECT count(*) FROM connections').pluck().get())
-  } catch (error) {
-    if (isBusy(error)) return null
-    return 0
+  } catch {
+    return null
   } finally {
     db?.close()
   }

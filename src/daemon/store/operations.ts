@@ -83,13 +83,13 @@ export class OperationTable {
   }
 
   history(connectionId: number | null, limit: number): Operation[] {
+    const where = connectionId === null ? '' : 'WHERE connection_id = @connectionId'
     const rows = this.#db
-      .prepare<[number | null, number], string>(
-        `SELECT metadata FROM operation_history WHERE connection_id = coalesce(?, connection_id)
-         ORDER BY completed_at DESC, rowid DESC LIMIT ?`,
+      .prepare<[{ connectionId: number | null; limit: number }], string>(
+        `SELECT metadata FROM operation_history ${where} ORDER BY completed_at DESC, rowid DESC LIMIT @limit`,
       )
       .pluck()
-      .all(connectionId, limit)
+      .all({ connectionId, limit })
     return rows.map(parse)
   }
 
@@ -105,18 +105,15 @@ export class OperationTable {
     return rows.map(parse)
   }
 
-  /** Everything that was ever accepted for this person, the newest one. */
-  newestOf(createdBy: string): Operation | null {
-    const row = this.#db
-      .prepare<[string, string], string>(
-        `SELECT metadata FROM (
-           SELECT metadata, started_at, created_by FROM active_operations
-           UNION ALL SELECT metadata, started_at, created_by FROM operation_history
-         ) WHERE created_by = ? OR ? = '' ORDER BY started_at DESC LIMIT 1`,
+  /** The id that was last accepted for this person, or for anybody; by the journal, which knows no clock. */
+  newestOf(createdBy: string | null): string | undefined {
+    return this.#db
+      .prepare<[{ createdBy: string | null }], string>(
+        `SELECT operation_id FROM operation_events WHERE seq = 1
+           AND (@createdBy IS NULL OR event ->> '$.createdBy' = @createdBy) ORDER BY cursor DESC LIMIT 1`,
       )
       .pluck()
-      .get(createdBy, createdBy)
-    return row === undefined ? null : parse(row)
+      .get({ createdBy })
   }
 
   events(operationId: string, afterSeq: number, limit: number): RecordedEvent[] {
@@ -152,8 +149,14 @@ export class OperationTable {
     this.#db.prepare('DELETE FROM active_operations WHERE id = ?').run(id)
   }
 
-  /** Takes out what ended before `before`, with its events. What was learned stays. Returns how many operations went. */
-  prune(before: number): number {
+  /**
+   * Takes out what ended longer than `keepMs` before the newest ending, with its events. What was learned stays. Counted
+   * from the newest ending, because a clock that jumps ahead must not take the whole history with it.
+   * @returns how many operations went
+   */
+  prune(keepMs: number): number {
+    const newest = this.#db.prepare('SELECT max(completed_at) FROM operation_history').pluck().get()
+    const before = Number(newest ?? 0) - keepMs
     const old = 'SELECT id FROM operation_history WHERE completed_at < ?'
     this.#db.prepare(`DELETE FROM operation_events WHERE operation_id IN (${old})`).run(before)
     this.#db.prepare('DELETE FROM requests WHERE at < ?').run(before)
@@ -208,6 +211,8 @@ export class OperationTable {
     const phases: Record<string, number> = {}
     for (const [index, { phase, at }] of operation.phases.entries()) {
       const next = operation.phases[index + 1]
+      // The clock was set back: these times tell nothing.
+      if (next && next.at < at) return
       if (next) phases[phase] = (phases[phase] ?? 0) + (next.at - at)
     }
     this.#db

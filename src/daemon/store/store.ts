@@ -37,7 +37,8 @@ export class Store {
       if (error instanceof VosError) throw error
       const code = (error as { code?: unknown }).code
       // A constraint, or a mistake of ours inside the transaction, was rolled back and says nothing about the disk.
-      if (inside && (typeof code !== 'string' || code.startsWith('SQLITE_CONSTRAINT'))) throw error
+      if (inside && (typeof code !== 'string' || !code.startsWith('SQLITE_') || code.startsWith('SQLITE_CONSTRAINT')))
+        throw error
       if (!isBusy(error)) this.#fail(error as Error)
       throw error
     }

@@ -39,7 +39,6 @@ export async function* restartUnit(restart: Restart): AsyncGenerator<Observation
   const command = session.start(words, { beforeSending: () => watch.assert() })
   const mailbox = new Mailbox<Item>()
   const polling = new AbortController()
-  let isSent = false
   let { baseline: last } = restart
   try {
     const output = readLines((text) => mailbox.put({ type: 'line', text }))
@@ -49,7 +48,6 @@ export async function* restartUnit(restart: Restart): AsyncGenerator<Observation
     })
     void watchEnd(command, output.end, mailbox)
     await command.sent
-    isSent = true
     watch.stop()
     yield { type: 'sent' }
 
@@ -89,8 +87,6 @@ export async function* restartUnit(restart: Restart): AsyncGenerator<Observation
     watch.stop()
     polling.abort()
     command.close()
-    // The request may be waiting for its channel: without a session it can never leave.
-    if (!isSent) await session.close()
   }
 }
 

@@ -1,7 +1,8 @@
-import type { Connection, Timings } from '../../../core/connection.ts'
+import type { Connection } from '../../../core/connection.ts'
 import type { Device, Observation, ServiceState, SessionFacts } from '../../../core/device.ts'
 import { VosError } from '../../../core/errors.ts'
 import { SshSession, type Secret } from '../../ssh/session.ts'
+import type { DeviceRequest } from '../device-request.ts'
 import { connectPatiently } from '../patience.ts'
 import { isTooLate, readClocks, type Clocks } from './clocks.ts'
 import { toCommandLine, type Command } from './command.ts'
@@ -12,14 +13,9 @@ import { Terminal } from './terminal.ts'
 import { awaitEcho, awaitQuiet, echoMismatch, isEchoed } from './typing.ts'
 import { watchCommand } from './watch-command.ts'
 
-export interface VosDeviceOptions {
-  readonly connection: Connection
-  /** All of them: the connection's own merged into the defaults. */
-  readonly timings: Timings
+export interface VosDeviceOptions extends DeviceRequest {
   /** Called once per login, after the host key has matched. */
   readonly readSecret: () => Promise<Secret> | Secret
-  /** The operation's: when it is aborted, everything closes and every method rejects with its reason. */
-  readonly signal: AbortSignal
   /** Between two signs of life of a session; the session's default if absent. */
   readonly keepaliveMs?: number
 }
@@ -41,7 +37,12 @@ interface Open {
 type State =
   | { readonly at: 'closed' }
   | { readonly at: 'connecting'; readonly abort: AbortController }
-  | { readonly at: 'connected'; readonly session: SshSession; readonly method: string; readonly beganAt: number }
+  | {
+      readonly at: 'connected' | 'authenticated'
+      readonly session: SshSession
+      readonly method: string
+      readonly beganAt: number
+    }
   | ({ readonly at: 'prompt' } & Open)
   /** The command is typed and its echo has been compared; Enter is still to come. */
   | ({ readonly at: 'typed'; readonly line: string; readonly strays: number; readonly armed: Clocks | null } & Open)
@@ -66,7 +67,7 @@ export class VosDevice implements Device {
     username: string
     method: string
   }> {
-    const { connection, timings, signal } = this.#options
+    const { connection, timings, signal, inTurn = (dial) => dial() } = this.#options
     await this.#closing
     signal.throwIfAborted()
     if (this.#state.at !== 'closed') throw new Error(`connect() while ${this.#state.at}`)
@@ -75,7 +76,7 @@ export class VosDevice implements Device {
     this.#state = { at: 'connecting', abort }
     const either = AbortSignal.any([signal, abort.signal])
     try {
-      const { session, beganAt } = await connectPatiently(() => this.#dial(either), {
+      const { session, beganAt } = await connectPatiently(() => inTurn(() => this.#dial(either)), {
         forMs: patient ? timings.reconnectMs : 0,
         signal: either,
       })
@@ -94,14 +95,25 @@ export class VosDevice implements Device {
     }
   }
 
-  async login(): Promise<SessionFacts> {
-    const { connection, timings, readSecret, signal } = this.#options
+  async authenticate(): Promise<void> {
     const state = this.#state
-    if (state.at !== 'connected') throw new Error(`login() while ${state.at}`)
+    if (state.at !== 'connected') throw new Error(`authenticate() while ${state.at}`)
+    const { session, method } = state
+    try {
+      await session.authenticate(await this.#options.readSecret(), method)
+    } catch (error) {
+      throw await this.#abandon(session, error)
+    }
+    this.#provenMethod = method
+    this.#state = { ...state, at: 'authenticated' }
+  }
+
+  async open(): Promise<SessionFacts> {
+    const { connection, timings, signal } = this.#options
+    const state = this.#state
+    if (state.at !== 'authenticated') throw new Error(`open() while ${state.at}`)
     const { session, method, beganAt } = state
     try {
-      await session.authenticate(await readSecret(), method)
-      this.#provenMethod = method
       const terminal = new Terminal(await session.shell(WINDOW), { connection, signal })
       const prompt = await waitForPrompt(terminal, connection.name, timings)
       this.#state = { at: 'prompt', session, terminal, prompt }
