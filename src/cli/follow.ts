@@ -3,7 +3,12 @@ import type { Operation, RecordedEvent } from '../core/operation.ts'
 /** What a watcher learns, in order. The client makes it out of the socket; every renderer draws from it. */
 export type Update =
   /** The board as it is now; replaces everything known before. `gap` when events in between were not seen. */
-  | { readonly type: 'snapshot'; readonly operations: readonly Operation[]; readonly cursor: number; readonly gap: boolean }
+  | {
+      readonly type: 'snapshot'
+      readonly operations: readonly Operation[]
+      readonly cursor: number
+      readonly gap: boolean
+    }
   /** One event and the operation after it. */
   | { readonly type: 'event'; readonly recorded: RecordedEvent; readonly operation: Operation }
   /** A sign of life of the daemon, with its clock. */

@@ -241,6 +241,8 @@ function eventFields(event: OperationEvent, operation: Operation): JsonObject {
         effect: operation.effect,
         error: event.error ? failureJson(event.error) : null,
       }
+    case 'authenticated':
+      return { type: 'authenticated' }
     case 'acknowledged':
       return { type: 'acknowledged', by: text(event.by) }
     default:

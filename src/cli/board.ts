@@ -1,0 +1,67 @@
+import { apply, type Operation, type RecordedEvent } from '../core/operation.ts'
+import type { Snapshot } from '../core/protocol.ts'
+import type { Update } from './follow.ts'
+
+/** Some events are missing in between: only a new snapshot helps. */
+export class HoleError extends Error {}
+
+/**
+ * What a watcher knows: folds snapshots and events into updates without gap and without duplicate. An event that was
+ * seen before, by its cursor or by its place in its operation, changes nothing.
+ */
+export class Board {
+  readonly #operations = new Map<string, Operation>()
+  #cursor: number | null = null
+  #hole = false
+
+  /** Ask for what came after this; null before the first snapshot, and after a hole: then the board alone will do. */
+  get cursor(): number | null {
+    return this.#hole ? null : this.#cursor
+  }
+
+  /** Takes a snapshot over: first the events that were missed, when the daemon still had them, then the board itself. */
+  reset(snapshot: Snapshot): Update[] {
+    const again = this.#cursor !== null
+    const missed = again && !this.#hole && snapshot.missed ? this.#fold(snapshot.missed) : null
+    this.#hole = false
+    this.#operations.clear()
+    for (const operation of snapshot.operations) this.#operations.set(operation.id, operation)
+    this.#cursor = snapshot.cursor
+    const { operations, cursor } = snapshot
+    return [...(missed ?? []), { type: 'snapshot', operations, cursor, gap: again && missed === null }]
+  }
+
+  /** @throws HoleError when an event does not follow on what is known; everything before it has been taken. */
+  *take(events: readonly RecordedEvent[]): Generator<Update> {
+    for (const recorded of events) {
+      if (this.#cursor !== null && recorded.cursor <= this.#cursor) continue
+      const known = this.#operations.get(recorded.operationId) ?? null
+      this.#cursor = recorded.cursor
+      // An operation that left the board before this watcher came: none of its business.
+      if (known === null && recorded.event.type !== 'accepted') continue
+      if (known !== null && recorded.seq <= known.seq) continue
+      const operation = this.#follow(known, recorded)
+      this.#operations.set(operation.id, operation)
+      yield { type: 'event', recorded, operation }
+    }
+  }
+
+  /** The events since the cursor, or null when they do not follow on what is known. */
+  #fold(events: readonly RecordedEvent[]): Update[] | null {
+    try {
+      return [...this.take(events)]
+    } catch (error) {
+      if (error instanceof HoleError) return null
+      throw error
+    }
+  }
+
+  #follow(known: Operation | null, recorded: RecordedEvent): Operation {
+    try {
+      return apply(known, recorded)
+    } catch (cause) {
+      this.#hole = true
+      throw new HoleError(`event ${recorded.seq} of ${recorded.operationId} does not follow`, { cause })
+    }
+  }
+}

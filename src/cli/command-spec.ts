@@ -1,0 +1,28 @@
+import type { ExitStatus } from '../core/errors.ts'
+import type { Context } from './context.ts'
+
+/** A command is data: the parser, its help and the overview are made of it. */
+export interface CommandSpec {
+  readonly name: string
+  readonly alias?: string
+  /** As the person types it after the name: `<target...> [flags]` without the flags. */
+  readonly arguments?: string
+  readonly summary: string
+  readonly examples?: readonly string[]
+  readonly flags?: readonly FlagSpec[]
+  /** The exit statuses that matter here. */
+  readonly exits?: readonly ExitStatus[]
+  readonly notes?: readonly string[]
+  readonly see?: readonly string[]
+  readonly commands?: readonly CommandSpec[]
+  /** Loads the command's own file, and with it only what it needs. */
+  readonly run?: (context: Context, args: readonly (string | undefined)[], options: never) => Promise<ExitStatus>
+}
+
+export interface FlagSpec {
+  /** As commander writes it: `-s, --service <name>`. */
+  readonly flag: string
+  readonly means: string
+  /** Turns the word into the value; `earlier` is the value so far of a flag that may be repeated. */
+  readonly parse?: (value: string, earlier?: never) => unknown
+}

@@ -1,0 +1,252 @@
+import path from 'node:path'
+import type { AlgorithmProfile, HostKey, Platform, Timings } from '../../core/connection.ts'
+import { exitStatusOf, VosError, type ExitStatus } from '../../core/errors.ts'
+import type { ConnectionInput, ConnectionView } from '../../core/protocol.ts'
+import { askText, confirm } from '../ask.ts'
+import type { Client } from '../client.ts'
+import { address, connectionLines, listLines } from '../connection-words.ts'
+import { isMachine, listConnections, printJson, type Context } from '../context.ts'
+import { FIRST_STEPS } from '../first-steps.ts'
+import { toConnectionJson, toTime } from '../json-documents.ts'
+import { errorLines } from '../report.ts'
+import { clean } from '../renderers/words.ts'
+import { chooseTarget, insist, isInteractive } from '../selection.ts'
+import { table } from '../table.ts'
+import { setPassword } from './credentials.ts'
+import { runTest } from './test.ts'
+
+/** The flags of `add` and `edit`. */
+export interface ConnectionOptions {
+  readonly name?: string
+  readonly host?: string
+  readonly port?: number
+  readonly username?: string
+  readonly platform?: Platform
+  readonly service?: string
+  readonly key?: string
+  readonly algorithms?: AlgorithmProfile
+  readonly reason?: string
+  readonly echo?: boolean
+  readonly enter?: 'cr' | 'lf'
+  readonly sudo?: boolean
+  readonly timing?: Partial<Timings>
+}
+
+/** What was said, in the daemon's words; what was not said is not in it. */
+export function toChange(options: ConnectionOptions): Partial<ConnectionInput> {
+  const { name, host, port, username, platform, service, key, algorithms, reason, echo, enter, sudo, timing } = options
+  return {
+    ...(name === undefined ? {} : { name }),
+    ...(host === undefined ? {} : { host }),
+    ...(port === undefined ? {} : { port }),
+    ...(username === undefined ? {} : { username }),
+    ...(platform === undefined ? {} : { platform }),
+    // An empty name takes the default service away.
+    ...(service === undefined ? {} : { service: service === '' ? null : service }),
+    // The daemon lives in another directory.
+    ...(key === undefined ? {} : { keyPath: path.resolve(key) }),
+    ...(algorithms === undefined ? {} : { algorithms }),
+    ...(reason === undefined ? {} : { algorithmsReason: reason }),
+    ...(echo === undefined ? {} : { echo }),
+    ...(enter === undefined ? {} : { enter }),
+    ...(sudo === undefined ? {} : { sudo }),
+    ...(timing === undefined ? {} : { timings: timing }),
+  }
+}
+
+export async function addConnection(context: Context, name: string, options: ConnectionOptions): Promise<ExitStatus> {
+  const host = options.host ?? (await missing(context, '--host', 'Host name or address of the device:'))
+  const username = options.username ?? (await missing(context, '--username', `User on ${clean(name)}:`))
+  const client = await context.connect()
+  const added = await client.request('connection:add', { ...toChange(options), name, host, username })
+  sayConnection(context, added, `added ${clean(added.name)} (id ${added.id}, ${added.platform}, ${address(added)})`)
+  return isInteractive(context) && !context.flags.yes ? await offerTheRest(context, client, added) : 0
+}
+
+async function missing(context: Context, flag: string, question: string): Promise<string> {
+  const answer = isInteractive(context) ? await askText(question, context.io) : null
+  if (answer) return answer
+  throw new VosError('needs_answer', `a connection needs ${flag}, and there is no answer.`, { hint: `Add ${flag}.` })
+}
+
+/** What a connection needs before it can be used. The connection is added already, whatever becomes of this. */
+async function offerTheRest(context: Context, client: Client, added: ConnectionView): Promise<ExitStatus> {
+  const name = clean(added.name)
+  try {
+    if (!(await confirm(`Read the host key of ${name} now, to compare and pin it?`, context.io)))
+      return sayNext(context, name)
+    await trustConnection(context, name, {})
+    if (added.credential.type === 'none') {
+      if (!(await confirm(`Set the password of ${clean(added.username)} now?`, context.io)))
+        return sayNext(context, name)
+      await setPassword(context, client, added)
+    }
+    if (!(await confirm('Log in once to test it?', context.io))) return 0
+    return await runTest(context, client, [added.id], {}, true)
+  } catch (error) {
+    if (!(error instanceof VosError)) throw error
+    for (const line of errorLines(error)) context.note(line)
+    sayNext(context, name)
+    return exitStatusOf(error.code)
+  }
+}
+
+function sayNext(context: Context, name: string): ExitStatus {
+  const steps = [`vosctl connections trust ${name}`, `vosctl credentials set ${name}`, `vosctl test ${name}`]
+  context.note(`Before it can be used: ${steps.join('; ')}`)
+  return 0
+}
+
+export async function listAll(context: Context): Promise<ExitStatus> {
+  const connections = await listConnections(await context.connect())
+  if (isMachine(context.flags)) {
+    const items = connections.map(toConnectionJson)
+    printJson(context, { schema: 'vosctl/connection-list/v1', items })
+  } else if (context.flags.output === 'name') {
+    for (const { name } of connections) context.print(name)
+  } else for (const line of connections.length === 0 ? FIRST_STEPS : listLines(connections)) context.print(line)
+  return 0
+}
+
+export async function showConnection(context: Context, word: string): Promise<ExitStatus> {
+  const connection = await chooseTarget(await context.connect(), word)
+  if (isMachine(context.flags)) printJson(context, toConnectionJson(connection))
+  else if (context.flags.output === 'name') context.print(connection.name)
+  else for (const line of connectionLines(connection, context.now())) context.print(line)
+  return 0
+}
+
+export async function editConnection(context: Context, word: string, options: ConnectionOptions): Promise<ExitStatus> {
+  const change = toChange(options)
+  if (Object.keys(change).length === 0) {
+    throw new VosError('bad_request', 'nothing to change was named.', { hint: 'See: vosctl help connections edit' })
+  }
+  const client = await context.connect()
+  const before = await chooseTarget(client, word)
+  const after = await client.request('connection:edit', { id: before.id, change })
+  sayConnection(context, after, `changed ${clean(after.name)}`)
+  const name = clean(after.name)
+  if (before.hostKey && !after.hostKey) {
+    context.note(`It is another device now, so its host key is no longer pinned: vosctl connections trust ${name}`)
+  }
+  if (before.credential.type === 'sealed' && after.credential.type === 'none') {
+    context.note(`The password belonged to another login and was removed: vosctl credentials set ${name}`)
+  }
+  return 0
+}
+
+export async function removeConnection(context: Context, word: string): Promise<ExitStatus> {
+  const client = await context.connect()
+  const connection = await chooseTarget(client, word)
+  const name = clean(connection.name)
+  await insist(context, {
+    what: `removing ${name}`,
+    lines: [`${name} (${clean(connection.username)}@${address(connection)}); its history stays`],
+    text: `Remove ${name}?`,
+  })
+  const removed = await client.request('connection:remove', { id: connection.id })
+  sayConnection(context, removed, `removed ${name}`)
+  return 0
+}
+
+export interface TrustOptions {
+  /** What the device must show, as it was learned some other way. */
+  readonly fingerprint?: string
+}
+
+/** Pins the host key that the device shows, after somebody has compared it. `--yes` is no comparison. */
+export async function trustConnection(context: Context, word: string, options: TrustOptions): Promise<ExitStatus> {
+  const client = await context.connect()
+  const connection = await chooseTarget(client, word)
+  const name = clean(connection.name)
+  const shown = await client.request('connection:host-key', { id: connection.id })
+  if (isSame(connection.hostKey, shown) && (options.fingerprint ?? shown.fingerprint) === shown.fingerprint) {
+    sayConnection(context, connection, `${name} shows the key that is pinned already: ${keyWords(shown)}`)
+    return 0
+  }
+  await compare(context, connection, shown, options)
+  const pinned = await client.request('connection:trust', { id: connection.id, hostKey: shown })
+  sayConnection(context, pinned, `pinned ${keyWords(shown)} for ${name}`)
+  return 0
+}
+
+async function compare(
+  context: Context,
+  { name, hostKey }: ConnectionView,
+  shown: HostKey,
+  { fingerprint }: TrustOptions,
+): Promise<void> {
+  if (fingerprint === shown.fingerprint) return
+  if (fingerprint !== undefined) {
+    throw new VosError(
+      'host_key_changed',
+      `${name} shows ${keyWords(shown)}, not ${clean(fingerprint)}. Nothing was changed.`,
+      {
+        hint: 'Do not log in before you know why: it may be another machine.',
+      },
+    )
+  }
+  if (!isInteractive(context)) {
+    throw hostKeyQuestion(name, hostKey, shown)
+  }
+  const lines = hostKey
+    ? [`The host key of ${name} has CHANGED.`, `  pinned  ${keyWords(hostKey)}`, `  shown   ${keyWords(shown)}`]
+    : [`${name} shows ${keyWords(shown)}`]
+  const advice = 'Compare it with the device itself, on its console or with its administrator.'
+  for (const line of [...lines, advice]) context.note(line)
+  if (await confirm(hostKey ? 'Replace the pinned key by the new one?' : 'Is it the right one? Pin it?', context.io))
+    return
+  throw new VosError('declined', 'you said no. Nothing was changed.')
+}
+
+function hostKeyQuestion(name: string, pinned: HostKey | null, shown: HostKey): VosError {
+  const hint = `Compare it with the device, then: vosctl connections trust ${name} --fingerprint ${clean(shown.fingerprint)}`
+  if (!pinned) {
+    return new VosError('needs_answer', `${name} shows ${keyWords(shown)}, and there is nobody to compare it.`, {
+      hint,
+    })
+  }
+  const message = `The host key of ${name} has changed: pinned ${keyWords(pinned)}, shown ${keyWords(shown)}. Nothing was changed.`
+  return new VosError('host_key_changed', message, { hint })
+}
+
+function isSame(pinned: HostKey | null, shown: HostKey): boolean {
+  return pinned?.type === shown.type && pinned.fingerprint === shown.fingerprint
+}
+
+function keyWords({ type, fingerprint }: HostKey): string {
+  return `${clean(type)} ${clean(fingerprint)}`
+}
+
+/** The device's own list, read now: one login. */
+export async function listServices(context: Context, word: string): Promise<ExitStatus> {
+  const client = await context.connect()
+  const connection = await chooseTarget(client, word)
+  const services = await client.request('connection:services', { id: connection.id })
+  if (isMachine(context.flags)) {
+    printJson(context, {
+      schema: 'vosctl/service-list/v1',
+      at: toTime(context.now()),
+      connection: { id: connection.id, name: connection.name },
+      items: services.map(({ name, state, reason, refusal }) => ({
+        name: clean(name),
+        state: clean(state),
+        reason: reason === '' ? null : clean(reason),
+        refusal: refusal ?? null,
+      })),
+    })
+  } else if (context.flags.output === 'name') {
+    for (const { name } of services) context.print(clean(name))
+  } else {
+    const rows = services.map(({ name, state, reason }) => [clean(name), clean(state), clean(reason)])
+    for (const line of table(['SERVICE', 'STATE', 'REASON'], rows)) context.print(line)
+  }
+  return 0
+}
+
+/** One line about what was done with a connection, or its document. */
+function sayConnection(context: Context, connection: ConnectionView, line: string): void {
+  if (isMachine(context.flags)) printJson(context, toConnectionJson(connection))
+  else if (context.flags.quiet) return
+  else context.print(context.flags.output === 'name' ? connection.name : line)
+}

@@ -1,0 +1,67 @@
+import { VosError, type ExitStatus } from '../../core/errors.ts'
+import type { ConnectionView } from '../../core/protocol.ts'
+import { askSecret, readLine } from '../ask.ts'
+import type { Client } from '../client.ts'
+import { isMachine, printJson, type Context } from '../context.ts'
+import { toConnectionJson } from '../json-documents.ts'
+import { clean } from '../renderers/words.ts'
+import { chooseTarget, isInteractive } from '../selection.ts'
+import { runTest } from './test.ts'
+
+export interface SetOptions {
+  readonly stdin?: boolean
+}
+
+/** Takes a password from the terminal or from standard input: never from a flag or a variable, which others can read. */
+export async function setCredential(context: Context, word: string, options: SetOptions): Promise<ExitStatus> {
+  const client = await context.connect()
+  await setPassword(context, client, await chooseTarget(client, word), options)
+  return 0
+}
+
+export async function setPassword(
+  context: Context,
+  client: Client,
+  connection: ConnectionView,
+  { stdin = false }: SetOptions = {},
+): Promise<void> {
+  const password = await readPassword(context, connection, stdin)
+  if (!password) throw new VosError('declined', 'no password was given. Nothing was changed.')
+  const changed = await client.request('credential:set', { id: connection.id, password })
+  say(context, changed, `the password of ${clean(connection.username)} on ${clean(connection.name)} is set`)
+}
+
+async function readPassword(
+  context: Context,
+  { name, username }: ConnectionView,
+  fromStdin: boolean,
+): Promise<string | null> {
+  const { io } = context
+  // A person who types it after all must not see it either.
+  if (fromStdin && !io.stdin.isTTY) return await readLine(io.stdin)
+  if (isInteractive(context)) return await askSecret(`Password of ${clean(username)} on ${clean(name)}:`, io)
+  throw new VosError('needs_answer', 'the password needs a terminal.', {
+    hint: `Or give it on standard input: vosctl credentials set ${clean(name)} --stdin < file`,
+  })
+}
+
+/** One login. On a terminal it may be tried again although the last one was refused. */
+export async function testCredential(context: Context, word: string): Promise<ExitStatus> {
+  const client = await context.connect({ revive: true })
+  const { id } = await chooseTarget(client, word)
+  return await runTest(context, client, [id], { despiteLoginHold: 'ask' }, true)
+}
+
+export async function removeCredential(context: Context, word: string): Promise<ExitStatus> {
+  const client = await context.connect()
+  const connection = await chooseTarget(client, word)
+  const changed = await client.request('credential:remove', { id: connection.id })
+  say(context, changed, `${clean(connection.name)} has no credential any more`)
+  return 0
+}
+
+function say(context: Context, connection: ConnectionView, line: string): void {
+  if (isMachine(context.flags)) printJson(context, toConnectionJson(connection))
+  else if (context.flags.quiet) return
+  else context.print(context.flags.output === 'name' ? connection.name : line)
+}

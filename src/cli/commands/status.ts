@@ -1,0 +1,163 @@
+import type { ExitStatus } from '../../core/errors.ts'
+import { isSettled, needsAcknowledgement, type Operation } from '../../core/operation.ts'
+import type { ConnectionView, DaemonInfo } from '../../core/protocol.ts'
+import type { Client } from '../client.ts'
+import { isMachine, listConnections, printJson, type Context } from '../context.ts'
+import { connectionLines } from '../connection-words.ts'
+import { FIRST_STEPS } from '../first-steps.ts'
+import { toConnectionJson, toTime } from '../json-documents.ts'
+import { findOperation, isOperationId } from '../operations.ts'
+import { toOperationJson } from '../renderers/json.ts'
+import { clean, clock, describe, stateWord, verdictWord } from '../renderers/words.ts'
+import { runningWords, sentence } from '../renderers/verdict.ts'
+import { fields } from '../table.ts'
+import { findTarget, unknownTarget } from '../targets.ts'
+import { dateWords, longDuration, momentWords } from '../times.ts'
+import { finished, historyLines } from './history.ts'
+
+/** One page about one connection, one operation, or the whole house. Never a verdict: 0 when it could look. */
+export async function status(context: Context, word: string | undefined): Promise<ExitStatus> {
+  const client = await context.connect()
+  const connections = await listConnections(client)
+  if (word === undefined) return await sayHouse(context, client, connections)
+  const connection = findTarget(word, connections)
+  if (connection) return await sayConnection(context, client, connection)
+  if (!isOperationId(word)) throw unknownTarget(word, connections)
+  return sayOperation(context, await findOperation(client, word, context.user))
+}
+
+async function sayHouse(context: Context, client: Client, connections: readonly ConnectionView[]): Promise<ExitStatus> {
+  const { operations } = await client.request('subscribe', { room: 'operations' })
+  const failures = (await finished(client, undefined, 100)).filter(({ status }) => status === 'failed').slice(0, 3)
+  const now = context.now()
+  if (isMachine(context.flags)) {
+    const { version, pid, startedAt } = client.info
+    printJson(context, {
+      schema: 'vosctl/status/v1',
+      at: toTime(now),
+      daemon: { running: true, version, pid, started_at: toTime(startedAt) },
+      connections: connections.length,
+      counts: counts(operations),
+      unknown: operations.filter(needsAcknowledgement).map((operation) => toOperationJson(operation, now)),
+      holds: connections.filter(({ loginHold }) => loginHold).map(toConnectionJson),
+      last_failures: failures.map((operation) => toOperationJson(operation, now)),
+    })
+  } else for (const line of houseLines(client.info, connections, operations, failures, now)) context.print(line)
+  return 0
+}
+
+function counts(operations: readonly Operation[]) {
+  const open = operations.filter((operation) => !isSettled(operation))
+  const running = open.filter(({ beganAt }) => beganAt !== null).length
+  return {
+    running,
+    queued: open.length - running,
+    unknown: operations.filter(needsAcknowledgement).length,
+    failed: operations.filter(({ status }) => status === 'failed').length,
+    done: operations.filter(({ status }) => status === 'completed').length,
+  }
+}
+
+/** "Can I go home?" */
+export function houseLines(
+  daemon: DaemonInfo,
+  connections: readonly ConnectionView[],
+  operations: readonly Operation[],
+  failures: readonly Operation[],
+  now: number,
+): string[] {
+  const { running, queued, unknown, failed, done } = counts(operations)
+  const held = connections.filter(({ loginHold }) => loginHold !== null)
+  const up = longDuration(now - daemon.startedAt)
+  const lines = [
+    `daemon ${daemon.version} pid ${daemon.pid} up ${up}`,
+    `${connections.length} connections   ${running} running   ${queued} queued   ${unknown} unknown`,
+    `${done} done, ${failed} failed in the last 5 minutes`,
+  ]
+  if (connections.length === 0) return [...lines, '', ...FIRST_STEPS]
+  const needs = [
+    ...operations.filter(needsAcknowledgement).map((operation) => {
+      const since = momentWords(operation.completedAt ?? operation.startedAt, now)
+      const name = clean(operation.connection.name)
+      return `  ${name}  ${operation.id}: outcome unknown since ${since}. Look, then: vosctl ack ${operation.id}`
+    }),
+    ...held.map(
+      ({ name, loginHold }) =>
+        `  ${name}  login held since ${momentWords(loginHold?.since ?? now, now)}. Then: vosctl credentials set ${name}`,
+    ),
+  ]
+  if (needs.length > 0) lines.push('', 'Needs a person', ...needs)
+  if (failures.length > 0) {
+    lines.push('', 'Last failures')
+    for (const operation of failures) {
+      lines.push(
+        `  ${dateWords(operation.startedAt)}  ${operation.id}  ${clean(operation.connection.name)}  ${sentence(operation)}`,
+      )
+    }
+  }
+  const open = running + queued
+  const answer =
+    open > 0
+      ? `Not yet: ${open} ${open === 1 ? 'operation is' : 'operations are'} under way (vosctl watch).`
+      : needs.length > 0
+        ? 'Nothing is under way, but something needs a person.'
+        : 'Nothing is under way, and nothing waits for you.'
+  return [...lines, '', answer]
+}
+
+async function sayConnection(context: Context, client: Client, connection: ConnectionView): Promise<ExitStatus> {
+  const { operations } = await client.request('subscribe', { room: `connection:${connection.id}` })
+  const open = operations.filter((operation) => !isSettled(operation))
+  const over = (await finished(client, connection.id, 5)).slice(0, 5)
+  const now = context.now()
+  if (isMachine(context.flags)) {
+    const items = [...open, ...over].map((operation) => toOperationJson(operation, now))
+    printJson(context, { ...toConnectionJson(connection), operations: items })
+    return 0
+  }
+  for (const line of connectionLines(connection, now)) context.print(line)
+  if (open.length > 0) context.print('')
+  for (const operation of open) {
+    context.print(
+      `${operation.id}  ${describe(operation)} by ${clean(operation.createdBy)}: ${runningWords(operation, now)}`,
+    )
+  }
+  if (over.length > 0) for (const line of ['', ...historyLines(over)]) context.print(line)
+  return 0
+}
+
+function sayOperation(context: Context, operation: Operation): ExitStatus {
+  const now = context.now()
+  if (isMachine(context.flags)) printJson(context, toOperationJson(operation, now))
+  else for (const line of operationLines(operation, now)) context.print(line)
+  return 0
+}
+
+export function operationLines(operation: Operation, now: number): string[] {
+  const { id, connection, device, createdBy, reason, batch, phases, sentAt, lastLine, lastDeviceAt, error } = operation
+  const moment = (at: number | null) => (at === null ? '-' : momentWords(at, now))
+  const position = batch ? [['batch', `${batch.id}, ${batch.position} of ${batch.size}`] as const] : []
+  const steps = phases.map(({ phase, at }) => `${clock(at)} ${phase}`).join(', ')
+  const rows: (readonly [string, string])[] = [
+    ['operation', id],
+    ['what', `${describe(operation)} on ${clean(connection.name)} (${clean(device)})`],
+    ['by', `${clean(createdBy)}, ${moment(operation.startedAt)}`],
+    ...(reason === null ? [] : [['reason', clean(reason)] as const]),
+    ...position,
+    [
+      'state',
+      isSettled(operation) ? verdictWord(operation) : `${stateWord(operation)}: ${runningWords(operation, now)}`,
+    ],
+    ['steps', steps],
+    ['sent', moment(sentAt)],
+    ['touched', { none: 'no', possible: 'perhaps', confirmed: 'yes' }[operation.effect]],
+    ...(lastLine === null ? [] : [['last line', `${clean(lastLine)} (${moment(lastDeviceAt)})`] as const]),
+    ...operation.evidence.map(({ what, value }) => ['evidence', `${clean(what)}: ${clean(value)}`] as const),
+    ['message', clean(operation.message)],
+    ...(error && error.hint !== '' ? [['next', clean(error.hint)] as const] : []),
+    ...(operation.acknowledged
+      ? [['accepted', `by ${clean(operation.acknowledged.by)}, ${moment(operation.acknowledged.at)}`] as const]
+      : []),
+  ]
+  return [...fields(rows), '', `Everything: vosctl logs ${id}`]
+}

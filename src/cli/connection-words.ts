@@ -1,0 +1,65 @@
+import { formatDuration } from '../core/duration.ts'
+import type { ConnectionView } from '../core/protocol.ts'
+import { clean } from './renderers/words.ts'
+import { fields, table } from './table.ts'
+import { momentWords } from './times.ts'
+
+/** `ID NAME PLATFORM HOST SERVICE KEY CREDENTIAL LAST`, sorted by id. */
+export function listLines(connections: readonly ConnectionView[]): string[] {
+  const rows = connections
+    .toSorted((a, b) => a.id - b.id)
+    .map((connection) => [
+      String(connection.id),
+      clean(connection.name),
+      connection.platform,
+      address(connection),
+      connection.service === null ? '-' : clean(connection.service),
+      connection.hostKey ? 'pinned' : 'none',
+      credentialWord(connection),
+      connection.last?.status ?? '-',
+    ])
+  return table(['ID', 'NAME', 'PLATFORM', 'HOST', 'SERVICE', 'KEY', 'CREDENTIAL', 'LAST'], rows)
+}
+
+/** One connection as a page. */
+export function connectionLines(connection: ConnectionView, now: number): string[] {
+  const { credential, hostKey, last, loginHold, timings } = connection
+  const special = [
+    ...(connection.algorithms === 'modern' ? [] : [`algorithms ${connection.algorithms}`]),
+    ...(connection.echo ? [] : ['no echo check']),
+    ...(connection.enter === 'cr' ? [] : ['Enter is a line feed']),
+    ...(connection.sudo ? ['sudo'] : []),
+    ...Object.entries(timings).map(([name, ms]) => `${name.replace(/Ms$/, '')} ${limitWords(ms)}`),
+  ]
+  return fields([
+    ['connection', `${clean(connection.name)} (id ${connection.id}, ${connection.platform})`],
+    ['host', `${clean(connection.username)}@${address(connection)}`],
+    ['service', connection.service === null ? 'none: name one with --service' : clean(connection.service)],
+    ['host key', hostKey ? `${clean(hostKey.type)} ${clean(hostKey.fingerprint)}` : 'not pinned'],
+    ['credential', credential.type === 'key' ? `key file ${clean(credential.path)}` : credentialWord(connection)],
+    ...(special.length > 0 ? [['settings', special.join(', ')] as const] : []),
+    [
+      'last',
+      last ? `${last.id} ${last.status}${last.completedAt ? `, ${momentWords(last.completedAt, now)}` : ''}` : '-',
+    ],
+    ...(loginHold
+      ? [['held', `login, since ${momentWords(loginHold.since, now)}: ${clean(loginHold.message)}`] as const]
+      : []),
+  ])
+}
+
+/** `10.10.0.10`, with the port where it is not the usual one. */
+export function address({ host, port }: Pick<ConnectionView, 'host' | 'port'>): string {
+  const safe = clean(host)
+  if (port === 22) return safe
+  return safe.includes(':') ? `[${safe}]:${port}` : `${safe}:${port}`
+}
+
+function credentialWord({ credential, loginHold }: ConnectionView): string {
+  const word = { none: 'none', sealed: 'password', key: 'key' }[credential.type]
+  return loginHold ? `${word}, held` : word
+}
+
+function limitWords(ms: number): string {
+  return ms < 1000 ? `${ms}ms` : ms < 60_000 ? `${ms / 1000}s` : formatDuration(ms)
+}

@@ -1,0 +1,59 @@
+import { formatDuration } from '../core/duration.ts'
+import type { OperationEvent, RecordedEvent } from '../core/operation.ts'
+import { clean, cleanDeviceLine, clock, describe } from './renderers/words.ts'
+
+/** `14:00:15  Cisco Tomcat[STOPPING]`: one event as a line of a log; device lines behind a bar. */
+export function eventLine({ at, event }: RecordedEvent): string {
+  return `${clock(at)}  ${eventWords(event)}`.trimEnd()
+}
+
+function eventWords(event: OperationEvent): string {
+  switch (event.type) {
+    case 'accepted': {
+      const reason = event.reason === null ? '' : `: ${clean(event.reason)}`
+      const what = describe({ type: event.operationType, service: event.service })
+      return `accepted ${what} on ${clean(event.connection.name)} by ${clean(event.createdBy)}${reason}`
+    }
+    case 'connecting':
+      return 'connecting'
+    case 'authenticating':
+      return `logging in as ${clean(event.username)} (${clean(event.method)})`
+    case 'authenticated':
+      return 'the device let us in'
+    case 'ready': {
+      const { hostKey, software, loginMs } = event.facts
+      return `logged in after ${(loginMs / 1000).toFixed(1)} s; ${clean(software)}, host key ${clean(hostKey.fingerprint)}`
+    }
+    case 'listed':
+      return `the device lists ${event.services.length} services`
+    case 'resolved':
+      return `"${clean(event.service.name)}" is ${clean(event.service.state)}`
+    case 'dispatching':
+      return `about to send: ${clean(event.command)}`
+    case 'sent':
+      return 'sent'
+    case 'stopping':
+    case 'starting':
+      return `seen ${event.type.toUpperCase()} in the ${event.seenIn === 'list' ? 'service list' : 'output'}`
+    case 'line':
+      return `| ${cleanDeviceLine(event.text)}`
+    case 'repeated':
+      return event.times === 1 ? '| (the same line again)' : `| (the same line ${event.times} times again)`
+    case 'gap':
+      return `| (${event.lines} lines left out) ${cleanDeviceLine(event.lastLine)}`
+    case 'silent':
+      return `nothing from the device for ${formatDuration(event.forMs)}`
+    case 'evidence':
+      return `${clean(event.what)}: ${clean(event.value)}`
+    case 'verifying':
+      return `verifying: ${clean(event.because)}`
+    case 'reconciling':
+      return `looking at the device: ${clean(event.because)}`
+    case 'settled':
+      return `${event.status}: ${clean(event.message)}`
+    case 'acknowledged':
+      return `accepted by ${clean(event.by)}`
+    default:
+      return event satisfies never
+  }
+}

@@ -1,0 +1,105 @@
+import { DEFAULT_TIMINGS, type Timings } from '../core/connection.ts'
+import { parseDuration } from '../core/duration.ts'
+import { VosError } from '../core/errors.ts'
+import type { Flags } from './context.ts'
+import { isOn, PROGRESS_MODES, type OutputFormat, type ProgressMode } from './renderers/choose.ts'
+
+export const OUTPUT_FORMATS = ['text', 'json', 'jsonl', 'name'] as const satisfies readonly OutputFormat[]
+
+/** The global options as the parser leaves them; absent when not given. */
+export interface GlobalOptions {
+  readonly output?: OutputFormat
+  readonly json?: boolean
+  readonly progress?: ProgressMode
+  readonly quiet?: boolean
+  readonly verbose?: boolean
+  readonly yes?: boolean
+  readonly input?: boolean
+  readonly timeout?: number
+  readonly stateDir?: string
+  readonly start?: boolean
+}
+
+/** What was said on the command line; where nothing was said, the variable of the same meaning. */
+export function toFlags(options: GlobalOptions, env: NodeJS.ProcessEnv): Flags {
+  if (options.json && options.output !== undefined && options.output !== 'json') {
+    throw new VosError('bad_request', `--json and --output ${options.output} contradict each other.`)
+  }
+  return {
+    output: options.json ? 'json' : (options.output ?? outputOf(env)),
+    progress: options.progress,
+    quiet: options.quiet ?? isOn(env.VOSCTL_QUIET),
+    verbose: options.verbose ?? false,
+    yes: options.yes ?? false,
+    noInput: options.input === false || isOn(env.VOSCTL_NO_INPUT),
+    timeoutMs: options.timeout === undefined || options.timeout === 0 ? null : options.timeout,
+    noStart: options.start === false || isOn(env.VOSCTL_NO_START),
+  }
+}
+
+function outputOf(env: NodeJS.ProcessEnv): OutputFormat {
+  const value = env.VOSCTL_OUTPUT
+  if (value === undefined || value === '') return 'text'
+  return choice('VOSCTL_OUTPUT', OUTPUT_FORMATS)(value)
+}
+
+/** Whether errors go to stdout as JSON: asked of the raw words, because the error may be that they cannot be parsed. */
+export function asksForJson(argv: readonly string[], env: NodeJS.ProcessEnv): boolean {
+  const formats = argv.flatMap((word, index) => {
+    if (word === '--json') return ['json']
+    const given = /^(?:--output(?:=|$)|-[a-z]*o)(.*)$/.exec(word)
+    if (!given) return []
+    return [given[1] || (argv[index + 1] ?? '')]
+  })
+  const last = formats.at(-1) ?? env.VOSCTL_OUTPUT ?? ''
+  return last === 'json' || last === 'jsonl'
+}
+
+export function progressFlag(value: string): ProgressMode {
+  return choice('--progress', PROGRESS_MODES)(value)
+}
+
+/** A parser that takes one of these words. */
+export function choice<Word extends string>(flag: string, words: readonly Word[]): (value: string) => Word {
+  return (value) => {
+    const found = words.find((word) => word === value)
+    if (found !== undefined) return found
+    throw new VosError('bad_request', `${flag} is "${value}".`, { hint: `Say one of: ${words.join(', ')}.` })
+  }
+}
+
+const TIMING_NAMES = Object.keys(DEFAULT_TIMINGS) as (keyof Timings)[]
+
+/** The longest delay that a timer takes, about 24 days. */
+const MAX_DURATION_MS = 2 ** 31 - 1
+
+/** A parser for `30s`, `10m`, `1h30m`; `0` only where zero has a meaning. */
+export function duration(flag: string, options: { readonly zero?: boolean } = {}): (value: string) => number {
+  return (value) => {
+    const ms = parseDuration(value)
+    if (ms !== null && ms <= MAX_DURATION_MS && (ms >= 1 || options.zero)) return Math.round(ms)
+    throw new VosError('bad_request', `${flag} is "${value}", which is not a duration.`, {
+      hint: 'Say for example 30s, 10m or 1h30m, at most 24d.',
+    })
+  }
+}
+
+export function wholeNumber(flag: string, min: number, max: number): (value: string) => number {
+  return (value) => {
+    const number = /^[0-9]+$/.test(value) ? Number(value) : Number.NaN
+    if (number >= min && number <= max) return number
+    throw new VosError('bad_request', `${flag} is "${value}".`, { hint: `Say a whole number from ${min} to ${max}.` })
+  }
+}
+
+/** `--timing prompt=2m`, repeatable: the time limits of one connection, without the `Ms` of their names. */
+export function timing(value: string, earlier: Partial<Timings> = {}): Partial<Timings> {
+  const [name = '', text = ''] = value.split('=', 2)
+  const known = TIMING_NAMES.find((key) => key === `${name}Ms`)
+  if (!known) {
+    throw new VosError('bad_request', `--timing ${value}: there is no time limit "${name}".`, {
+      hint: `There are: ${TIMING_NAMES.map((key) => key.replace(/Ms$/, '')).join(', ')}.`,
+    })
+  }
+  return { ...earlier, [known]: duration(`--timing ${name}`)(text) }
+}

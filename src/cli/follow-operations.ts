@@ -1,0 +1,245 @@
+import { formatDuration } from '../core/duration.ts'
+import { exitStatus, VosError, type ExitStatus } from '../core/errors.ts'
+import { isSettled, maybeSent, type Operation } from '../core/operation.ts'
+import type { RoomName } from '../core/protocol.ts'
+import { combineExitStatus, exitStatusFor } from '../core/verdict.ts'
+import { NoAnswerError, type Client } from './client.ts'
+import { isMachine, printJson, type Context } from './context.ts'
+import type { Renderer, Update, Updates } from './follow.ts'
+import { LeftError, statusOfSignal, type LeaveSignal } from './leaving.ts'
+import { only } from './only.ts'
+import { chooseRenderer, terminalSize, type RendererName } from './renderers/choose.ts'
+import { renderJsonl, toOperationJson } from './renderers/json.ts'
+import { renderNone } from './renderers/none.ts'
+import { renderPlain } from './renderers/plain.ts'
+import { runningWords, stdoutLine, verdictLines } from './renderers/verdict.ts'
+import { clean } from './renderers/words.ts'
+import { wantsColour } from './colour.ts'
+import { toListJson } from './json-documents.ts'
+
+/** How a command shows what it follows, decided before anything is asked for: a flag that cannot work starts nothing. */
+export interface Follower {
+  readonly render: Renderer
+  /** The renderer keeps finished targets on the screen itself. */
+  readonly live: boolean
+}
+
+export async function chooseFollower(context: Context): Promise<Follower> {
+  const { flags } = context
+  const name = rendererName(context)
+  if (flags.output === 'jsonl') {
+    return { render: renderJsonl, live: false }
+  }
+  if (flags.quiet || name === 'none') return SILENT
+  if (name === 'plain') return { render: renderPlain, live: false }
+  return { render: (await import('./renderers/ink.tsx')).renderLive, live: true }
+}
+
+export function rendererName({ io, flags }: Context): RendererName {
+  const { env, stdout, stderr } = io
+  return chooseRenderer({
+    env,
+    stdout,
+    stderr,
+    get stdin() {
+      return io.stdin
+    },
+    progress: flags.progress,
+    output: flags.output,
+  })
+}
+
+export const SILENT: Follower = { render: renderNone, live: false }
+
+/** The patience of this client and the signals that end it, as one. */
+export interface Departure extends Disposable {
+  readonly signal: AbortSignal
+  /** The signals alone: a question may take longer than the patience for the work. */
+  readonly left: AbortSignal
+}
+
+export function beginDeparture({ leaving, flags }: Context): Departure {
+  const left = leaving.begin()
+  const patience = flags.timeoutMs === null ? [] : [AbortSignal.timeout(flags.timeoutMs)]
+  return {
+    signal: AbortSignal.any([left.signal, ...patience]),
+    left: left.signal,
+    [Symbol.dispose]: () => left[Symbol.dispose](),
+  }
+}
+
+/** The smallest room that shows all of them. */
+export function roomFor(connectionIds: readonly number[]): RoomName {
+  const [first, ...rest] = new Set(connectionIds)
+  return first === undefined || rest.length > 0 ? 'operations' : `connection:${first}`
+}
+
+/**
+ * Subscribes, so that nothing which happens from now on is missed.
+ * @throws LeftError or NoAnswerError when we leave before anything was asked for
+ */
+export async function beginWatch(client: Client, room: RoomName, signal: AbortSignal): Promise<Updates> {
+  const iterator = client.watch(room, { signal })[Symbol.asyncIterator]()
+  // The board before anything was asked for says nothing about what will be.
+  await iterator.next()
+  if (signal.aborted) {
+    if (signal.reason instanceof LeftError) throw signal.reason
+    throw new NoAnswerError('your --timeout ended before the daemon answered. Nothing was started.')
+  }
+  return { [Symbol.asyncIterator]: () => iterator }
+}
+
+export interface Followed {
+  readonly operations: readonly Operation[]
+  readonly batch: string | null
+  /** One target was asked for by name: its document stands alone, not in a list. */
+  readonly single: boolean
+  readonly daemonVersion: string
+  readonly updates: Updates
+  readonly departure: Departure
+  readonly follower: Follower
+}
+
+/** Shows operations to their end and says the verdict; or leaves, says so, and lets them go on. */
+export async function followOperations(context: Context, client: Client, followed: Followed): Promise<ExitStatus> {
+  const { departure, follower, operations, batch } = followed
+  const ids = operations.map(({ id }) => id)
+  const known = new Map(operations.map((operation) => [operation.id, operation]))
+  const updates = remember(
+    only(followed.updates, ids, (id) => client.request('operation:get', { id })),
+    known,
+  )
+  let last: readonly Operation[]
+  try {
+    const { verbose } = context.flags
+    last = await follower.render({ operations, batch, updates, verbose, signal: departure.signal }, context.io)
+  } catch (error) {
+    if (!(error instanceof VosError)) throw error
+    throw outOfSight([...known.values()], error.message)
+  }
+  if (last.every(isSettled)) return sayVerdict(context, followed, last)
+  if (!departure.signal.aborted) throw outOfSight(last, 'the daemon no longer knows it')
+  return sayFarewell(context, followed, last, departure.signal.reason)
+}
+
+/** Lost while the work went on. Not one of the codes 4 to 7: they would promise that the device was not touched. */
+function outOfSight(operations: readonly Operation[], reason: string): VosError {
+  const open = operations.filter((operation) => !isSettled(operation)).map(({ id }) => id)
+  return new VosError('still_running', `${open.join(', ')} went out of sight: ${reason.replace(/\.$/, '')}.`, {
+    hint: `Find out how it ended: vosctl status ${open[0] ?? ''}`,
+  })
+}
+
+async function* remember(updates: AsyncIterable<Update>, known: Map<string, Operation>): AsyncGenerator<Update> {
+  for await (const update of updates) {
+    if (update.type === 'event') known.set(update.operation.id, update.operation)
+    yield update
+  }
+}
+
+function sayVerdict(context: Context, followed: Followed, operations: readonly Operation[]): ExitStatus {
+  const status = combineExitStatus(operations.map((operation) => exitStatusFor(operation) ?? exitStatus('pending')))
+  sayResult(context, followed, operations)
+  if (!isMachine(context.flags) && !(context.flags.quiet && status === 0)) {
+    for (const line of verdicts(context, followed, operations)) context.note(line)
+  }
+  return status
+}
+
+/** What belongs on stdout, in the format asked for. */
+function sayResult(context: Context, { single, daemonVersion }: Followed, operations: readonly Operation[]): void {
+  const { flags, io, now } = context
+  const [first] = operations
+  switch (flags.output) {
+    case 'jsonl':
+      return
+    case 'json':
+      printJson(context, single && first ? toOperationJson(first, now()) : toListJson(operations, now(), daemonVersion))
+      return
+    case 'name':
+      if (!flags.quiet) for (const { id } of operations) context.print(id)
+      return
+    case 'text': {
+      // On a terminal the verdict on stderr says the same, in better words.
+      const seen = io.stdout.isTTY && io.stderr.isTTY
+      if (!flags.quiet && !seen) for (const operation of operations) context.print(stdoutLine(operation))
+      return
+    }
+    default:
+      flags.output satisfies never
+  }
+}
+
+function verdicts({ io, now }: Context, { batch, follower }: Followed, operations: readonly Operation[]): string[] {
+  return verdictLines(operations, {
+    columns: terminalSize(io.stderr, io.env).columns,
+    tty: Boolean(io.stderr.isTTY),
+    batch,
+    now: now(),
+    all: !follower.live,
+    colour: wantsColour(io),
+  })
+}
+
+function sayFarewell(
+  context: Context,
+  followed: Followed,
+  operations: readonly Operation[],
+  reason: unknown,
+): ExitStatus {
+  sayLeft(context, followed, operations)
+  const open = operations.filter((operation) => !isSettled(operation))
+  if (reason instanceof LeftError) {
+    if (!isMachine(context.flags)) context.note(farewellLine(open, followed.batch, reason.signal, context.now()))
+    return statusOfSignal(reason.signal)
+  }
+  if (!isMachine(context.flags)) {
+    const patience = formatDuration(context.flags.timeoutMs ?? 0)
+    context.note(patienceLine(open, followed.batch, patience, context.now()))
+  }
+  return exitStatus('pending')
+}
+
+/** Off a terminal those that ended before we left have their line; a program gets everything as last seen. */
+function sayLeft(context: Context, followed: Followed, operations: readonly Operation[]): void {
+  const { output } = context.flags
+  const ended = operations.filter(isSettled)
+  if (output === 'json' || output === 'name') sayResult(context, followed, operations)
+  else if (output === 'text' && ended.length > 0) sayResult(context, followed, ended)
+}
+
+/** `^C left r-7k2m9q running on cucm-pub (71 %, about 1m20s left). Back: …` */
+export function farewellLine(
+  open: readonly Operation[],
+  batch: string | null,
+  signal: LeaveSignal,
+  now: number,
+): string {
+  const [first, ...rest] = open
+  const key = signal === 'SIGINT' ? '^C' : `${signal}:`
+  const handle = handleOf(open, batch)
+  const ways = `Back: vosctl attach ${handle}   Stop: vosctl cancel ${handle}`
+  if (!first) return `${key} left`
+  if (rest.length > 0) return `${key} left ${handle} running on ${open.length} connections. ${ways}`
+  const { state, details } = standing(first, now)
+  return `${key} left ${first.id} ${state} on ${clean(first.connection.name)}${details}. ${ways}`
+}
+
+function patienceLine(open: readonly Operation[], batch: string | null, patience: string, now: number): string {
+  const [first, ...rest] = open
+  const handle = handleOf(open, batch)
+  if (!first) return 'vosctl: still running'
+  const where = rest.length > 0 ? `on ${open.length} connections` : `on ${clean(first.connection.name)}`
+  const how = rest.length > 0 ? '' : ` (${runningWords(first, now)})`
+  return `vosctl: ${handle} still runs ${where} after ${patience}${how}. It goes on. Follow it: vosctl attach ${handle}`
+}
+
+function handleOf(open: readonly Operation[], batch: string | null): string {
+  return open.length > 1 ? (batch ?? open.map(({ id }) => id).join(' ')) : (open[0]?.id ?? '')
+}
+
+function standing(operation: Operation, now: number): { readonly state: string; readonly details: string } {
+  if (operation.beganAt === null && !maybeSent(operation)) return { state: 'waiting', details: '' }
+  const [, ...words] = runningWords(operation, now).split(', ')
+  return { state: 'running', details: words.length > 0 ? ` (${words.join(', ')})` : '' }
+}

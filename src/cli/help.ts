@@ -1,0 +1,170 @@
+import { EXIT_TABLE } from '../core/errors.ts'
+import type { CommandSpec, FlagSpec } from './command-spec.ts'
+import { COMMANDS, GROUPS } from './commands.ts'
+import { GLOBAL_FLAGS } from './global-flags.ts'
+import { fields, table } from './table.ts'
+
+export function overview(): string[] {
+  return [
+    'Restart services on appliances, once, and see what happens.',
+    '',
+    '  vosctl demo                                see it work on a simulated appliance',
+    '  vosctl restart cucm-pub -s "Cisco Tomcat"  restart and follow',
+    '  vosctl watch                               live view, for a tmux pane',
+    '',
+    ...fields(GROUPS.map(([group, commands]) => [group, commands.map(({ name }) => name).join('  ')])),
+    '',
+    'Run "vosctl help <command>" for flags, "vosctl help exit-codes" for scripts.',
+  ]
+}
+
+/** One line, examples, arguments, flags, exit statuses that matter here, see also. */
+export function commandHelp(spec: CommandSpec, parents: readonly string[] = []): string[] {
+  const name = ['vosctl', ...parents, spec.name].join(' ')
+  const { commands = [], examples = [], flags = [], exits = [], notes = [], see = [] } = spec
+  const usage = [name, spec.commands ? '<command>' : spec.arguments, '[flags]'].filter(Boolean).join(' ')
+  const also = see.map((other) => `vosctl help ${other}`).join(', ')
+  return [
+    spec.summary,
+    ...section('Examples', examples),
+    '',
+    `Usage  ${usage}${spec.alias ? `   (alias: ${spec.alias})` : ''}`,
+    ...section('Commands', commandLines(commands)),
+    ...section('Flags', flagLines(flags)),
+    ...section('Notes', notes),
+    '',
+    'Flags of every command: vosctl help flags',
+    ...(exits.length > 0 ? [exitLine(exits)] : []),
+    ...(also === '' ? [] : [`See    ${also}`]),
+  ]
+}
+
+function section(title: string, lines: readonly string[]): string[] {
+  return lines.length === 0 ? [] : ['', title, ...lines.map((line) => `  ${line}`)]
+}
+
+function commandLines(commands: readonly CommandSpec[]): string[] {
+  return fields(commands.map(({ name, arguments: args, summary }) => [[name, args].filter(Boolean).join(' '), summary]))
+}
+
+function flagLines(flags: readonly FlagSpec[]): string[] {
+  if (flags.length === 0) return []
+  return fields(flags.map(({ flag, means }) => [flag.startsWith('--') ? `    ${flag}` : flag, means]))
+}
+
+function exitLine(exits: readonly number[]): string {
+  const words: Record<number, string> = { 0: 'done', 8: 'still running' }
+  const known = exits.map(
+    (status) => `${status} ${words[status] ?? EXIT_TABLE.find((row) => row.status === status)?.name}`,
+  )
+  return `Exit   ${known.join('   ')}   (help exit-codes)`
+}
+
+export const TOPICS: Readonly<Record<string, () => string[]>> = {
+  'exit-codes': exitCodes,
+  environment,
+  cron,
+  tmux,
+  json,
+  flags: () => ['Flags of every command, understood before and after its name', '', ...flagLines(GLOBAL_FLAGS)],
+}
+
+/** The page for `help <words>`; null when there is no such command or topic. */
+export function helpPage(words: readonly string[]): string[] | null {
+  const [first, ...rest] = words
+  if (first === undefined) return [...overview(), '', `Topics: ${Object.keys(TOPICS).join(' ')}`]
+  const topic = rest.length === 0 && Object.hasOwn(TOPICS, first) ? TOPICS[first] : undefined
+  if (topic) return topic()
+  const parents: string[] = []
+  let found: CommandSpec | undefined
+  for (const word of words) {
+    found = (found ? (found.commands ?? []) : COMMANDS).find(({ name, alias }) => name === word || alias === word)
+    if (!found) return null
+    parents.push(found.name)
+  }
+  return found ? commandHelp(found, parents.slice(0, -1)) : null
+}
+
+function exitCodes(): string[] {
+  const rows = EXIT_TABLE.map(({ status, name, means, touched }) => [String(status), name, touched, means])
+  return [
+    'Exit statuses, the same for every command. 4 to 7: the device was not touched.',
+    '',
+    ...table(['EXIT', 'NAME', 'TOUCHED', 'MEANS'], rows),
+    '',
+    "watch, ps, status, history and logs never carry an operation's verdict; restart, attach, wait and test always do.",
+    'Several targets: the status that all share, otherwise 9.',
+  ]
+}
+
+function environment(): string[] {
+  return [
+    'Variables. A flag of the same meaning wins. No secret is ever read from the environment.',
+    '',
+    ...fields([
+      ['NO_COLOR, FORCE_COLOR, CLICOLOR_FORCE', 'colour off, on, on'],
+      ['TERM=dumb', 'no colour, and plain lines'],
+      ['ACCESSIBLE', 'plain lines, a sign of life every 30 s'],
+      ['CI', 'plain lines even on a terminal'],
+      ['VOSCTL_PROGRESS, VOSCTL_OUTPUT', 'defaults of --progress and --output'],
+      ['VOSCTL_QUIET, VOSCTL_NO_INPUT', 'the same as --quiet, --no-input'],
+      ['VOSCTL_STATE_DIR', 'the same as --state-dir; an absolute path'],
+      ['VOSCTL_CONFIG_DIR', 'where the key file lies; an absolute path'],
+      ['VOSCTL_NO_START', 'the same as --no-start'],
+      ['VOSCTL_DEBUG', 'what this client does, on stderr'],
+      ['XDG_STATE_HOME, XDG_CONFIG_HOME', 'instead of ~/.local/state and ~/.config'],
+      ['COLUMNS, LINES', 'where the terminal reports 0 x 0'],
+    ]),
+    '',
+    'Home is the password entry, not $HOME: sudo and cron disagree about the latter, and two',
+    'state directories could restart one device twice.',
+  ]
+}
+
+function cron(): string[] {
+  return [
+    'From cron: quiet on success, everything a person needs otherwise.',
+    '',
+    '  30 3 * * 0  /usr/local/bin/vosctl restart cucm-pub -q --reason "weekly" --timeout 30m',
+    '',
+    'Exit 4 (busy), 5 (held), 6 (unreached) and 7 (daemon) mean that the device was not touched.',
+    'Exit 3 (unknown) holds the connection until somebody says "vosctl ack": the next run is refused with 5.',
+    'A refused login holds it too, so that cron cannot lock the account.',
+    'Several targets need --yes. PATH is short in cron: name vosctl in full.',
+  ]
+}
+
+function tmux(): string[] {
+  return [
+    'In a tmux pane:',
+    '',
+    "  tmux split-window -h 'vosctl watch'",
+    '',
+    'Leaving the pane, detaching and killing it never affect an operation.',
+    'watch uses the alternate screen; restart draws at most 12 lines and leaves its verdict in scrollback.',
+    'Narrow panes get fewer columns; below 40 x 8 say vosctl ps instead.',
+  ]
+}
+
+function json(): string[] {
+  return [
+    'For programs: -o json is one document at the end, -o jsonl one line for each event, the last with "type":"result".',
+    '',
+    ...fields([
+      ['vosctl/operation/v1', 'restart, test, attach, wait, cancel, ack, status <op>'],
+      ['vosctl/operation-list/v1', 'ps, history, and the above for several targets'],
+      ['vosctl/plan/v1', 'restart --dry-run'],
+      ['vosctl/connection/v1', 'connections add, show, edit, remove, trust; status <target>'],
+      ['vosctl/connection-list/v1', 'connections list'],
+      ['vosctl/service-list/v1', 'connections services'],
+      ['vosctl/status/v1', 'status'],
+      ['vosctl/log/v1', 'logs'],
+      ['vosctl/daemon/v1', 'daemon start, stop, restart, status'],
+      ['vosctl/daemon-log/v1', 'daemon logs'],
+      ['vosctl/error/v1', 'an error, on stdout; stderr stays empty; the exit status is the same'],
+    ]),
+    '',
+    'Times are RFC 3339 UTC with milliseconds, durations whole milliseconds, unknown is null.',
+    'Fields are only ever added.',
+  ]
+}

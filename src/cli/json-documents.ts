@@ -1,0 +1,52 @@
+import type { Operation } from '../core/operation.ts'
+import type { ConnectionView } from '../core/protocol.ts'
+import { toOperationJson, type JsonObject } from './renderers/json.ts'
+
+/** Documents beside the operation itself. Times are RFC 3339 UTC, unknown is null, fields are only ever added. */
+
+export function toListJson(
+  operations: readonly Operation[],
+  now: number,
+  daemonVersion: string,
+  more: { readonly [key: string]: unknown } = {},
+): JsonObject {
+  return {
+    schema: 'vosctl/operation-list/v1',
+    at: toTime(now),
+    daemon: { running: true, version: daemonVersion },
+    items: operations.map((operation) => toOperationJson(operation, now)),
+    ...more,
+  }
+}
+
+export function toConnectionJson(connection: ConnectionView): JsonObject {
+  const { last, loginHold, credential } = connection
+  return {
+    schema: 'vosctl/connection/v1',
+    id: connection.id,
+    name: connection.name,
+    kind: connection.platform,
+    host: connection.host,
+    port: connection.port,
+    user: connection.username,
+    service: connection.service,
+    credential: credential.type,
+    key_path: credential.type === 'key' ? credential.path : null,
+    host_key: connection.hostKey,
+    algorithms: connection.algorithms,
+    echo: connection.echo,
+    enter: connection.enter,
+    sudo: connection.sudo,
+    timings_ms: Object.fromEntries(
+      Object.entries(connection.timings).map(([name, ms]) => [name.replace(/Ms$/, ''), ms]),
+    ),
+    last: last && { op: last.id, verdict: last.status, ended_at: toTime(last.completedAt) },
+    hold: loginHold && { reason: loginHold.message, since: toTime(loginHold.since) },
+  }
+}
+
+export function toTime(at: number): string
+export function toTime(at: number | null): string | null
+export function toTime(at: number | null): string | null {
+  return at === null ? null : new Date(at).toISOString()
+}

@@ -1,0 +1,96 @@
+import { closeSync, mkdirSync, openSync, readFileSync, fstatSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { VosError } from '../core/errors.ts'
+import { oneLine } from '../core/text.ts'
+import { NoAnswerError } from './client.ts'
+import { binary } from './package.ts'
+import { refuseForeignState, type Paths } from './paths.ts'
+
+/** How long a daemon may take from its start to its socket. */
+const START_MS = 5_000
+const PROBE_MS = 20
+
+export interface Started<Connected> {
+  readonly client: Connected
+  /** Of the process that we started. It is not the daemon's when another client was quicker. */
+  readonly pid: number | null
+}
+
+/**
+ * Starts a daemon and connects to it. Two clients that do so at once end with one daemon: the database lock decides, the
+ * loser exits quietly with 0, and its client connects to the winner.
+ * @throws VosError `daemon_start` with the daemon's own words, or `state_directory`
+ */
+export async function startDaemon<Connected>(
+  paths: Paths,
+  options: { readonly auto: boolean; readonly connect: () => Promise<Connected> },
+): Promise<Started<Connected>> {
+  refuseForeignState(paths.stateDirectory)
+  const log = openLog(paths)
+  const before = fstatSync(log).size
+  // Loaded here: of all commands only the first needs it.
+  const { spawn } = process.getBuiltinModule('node:child_process')
+  const child = spawn(
+    process.execPath,
+    [binary('vosd'), ...daemonArguments(paths), ...(options.auto ? ['--auto'] : [])],
+    {
+      detached: true,
+      stdio: ['ignore', log, log],
+      // Not the caller's directory: a daemon in it would keep its file system from being unmounted.
+      cwd: '/',
+      env: cleanEnvironment(process.env),
+    },
+  )
+  closeSync(log)
+  child.unref()
+  const end: { code?: number | null; error?: Error } = {}
+  child.on('exit', (code) => (end.code = code))
+  child.on('error', (error) => (end.error = error))
+
+  for (const giveUpAt = performance.now() + START_MS; performance.now() < giveUpAt; await sleep(PROBE_MS)) {
+    try {
+      const client = await options.connect()
+      return { client, pid: child.pid ?? null }
+    } catch (error) {
+      if (!(error instanceof NoAnswerError)) throw error
+    }
+    if (end.error) throw cannotStart(`the daemon cannot be started: ${end.error.message}.`, end.error)
+    if (end.code !== undefined && end.code !== 0) throw cannotStart(lastWords(paths.log, before))
+  }
+  throw cannotStart(`the daemon did not answer within ${START_MS / 1000} s of its start.`)
+}
+
+export function daemonArguments({ stateDirectory, configDirectory, stateSource }: Paths): string[] {
+  return ['--state-dir', stateDirectory, '--config-dir', configDirectory, '--state-source', stateSource]
+}
+
+const PASSED_ON = ['PATH', 'HOME', 'USER', 'LOGNAME', 'LANG', 'LANGUAGE', 'TZ', 'TMPDIR', 'NODE_DISABLE_COMPILE_CACHE']
+
+/** The daemon outlives this shell, so nothing of it may decide what the daemon does: no NODE_OPTIONS, LD_PRELOAD, agent. */
+export function cleanEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => PASSED_ON.includes(name) || name.startsWith('LC_')))
+}
+
+function openLog({ stateDirectory, log }: Paths): number {
+  try {
+    mkdirSync(stateDirectory, { recursive: true, mode: 0o700 })
+    return openSync(log, 'a', 0o600)
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new VosError('state_directory', `the state directory cannot be used: ${reason}.`, {
+      hint: 'Make it writable for you, or name another one: --state-dir <dir>',
+      cause,
+    })
+  }
+}
+
+/** What the daemon said last since it was started: its own sentence, or the first line of a stack trace. */
+function lastWords(log: string, from: number): string {
+  const said = readFileSync(log).subarray(from).toString().trimEnd().split('\n')
+  const line = said.findLast((text) => text.startsWith('vosd: ')) ?? said.find((text) => /^\w*Error/.test(text)) ?? ''
+  return oneLine(line.replace(/^vosd: /, ''), 500) || 'the daemon ended at once, without a word.'
+}
+
+function cannotStart(message: string, cause?: unknown): VosError {
+  return new VosError('daemon_start', message, { hint: 'Read its log: vosctl daemon logs', cause })
+}

@@ -1,0 +1,53 @@
+import { VERSION } from '../core/version.ts'
+import type { Io } from './follow.ts'
+import { LEAVE_SIGNALS, Leaving } from './leaving.ts'
+import { guardStream } from './renderers/line-writer.ts'
+
+/** The only file that ends the process. */
+async function main(argv: readonly string[]): Promise<number> {
+  if (argv.length === 1 && (argv[0] === '--version' || argv[0] === '-V')) {
+    process.stdout.write(`${VERSION}\n`)
+    return 0
+  }
+  const leaving = new Leaving((status) => process.exit(status))
+  for (const signal of LEAVE_SIGNALS) process.on(signal, () => leaving.receive(signal))
+  process.on('uncaughtException', (error) => void dieOf(error, argv))
+  process.on('unhandledRejection', (error) => void dieOf(error, argv))
+  const { stdout, stderr, env } = process
+  const io: Io = {
+    stdout,
+    stderr,
+    env,
+    // Opened when it is read: most commands never do, and opening it takes time.
+    get stdin() {
+      return process.stdin
+    },
+  }
+  const { run } = await import('./run.ts')
+  return await run(argv, io, leaving)
+}
+
+async function dieOf(error: unknown, argv: readonly string[]): Promise<never> {
+  const { reportBug } = await import('./bug-report.ts')
+  for (const line of reportBug(error, argv)) process.stderr.write(`${line}\n`)
+  process.exit(70)
+}
+
+/** A pipe takes its time; what was written before the end must be out. */
+function flush(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => {
+    if (stream.destroyed || stream.writableLength === 0) resolve()
+    else stream.write('', () => resolve())
+  })
+}
+
+// A reader that is gone must not change what a command found out.
+guardStream(process.stdout)
+guardStream(process.stderr)
+try {
+  const status = await main(process.argv.slice(2))
+  await Promise.all([flush(process.stdout), flush(process.stderr)])
+  process.exit(status)
+} catch (error) {
+  await dieOf(error, process.argv.slice(2))
+}

@@ -1,0 +1,106 @@
+import { Command, CommanderError, Option } from 'commander'
+import { VosError } from '../core/errors.ts'
+import type { CommandSpec, FlagSpec } from './command-spec.ts'
+import { COMMANDS } from './commands.ts'
+import type { GlobalOptions } from './flags.ts'
+import { GLOBAL_FLAGS } from './global-flags.ts'
+import { didYouMean } from './targets.ts'
+
+/** What the command line says, understood but not yet done. */
+export interface Invocation {
+  readonly spec: CommandSpec
+  readonly args: readonly (string | undefined)[]
+  readonly options: Readonly<Record<string, unknown>>
+  readonly globals: GlobalOptions
+}
+
+/** @throws VosError `bad_request` in our own words for whatever the parser does not understand */
+export function parseCommandLine(argv: readonly string[]): Invocation {
+  let invocation: Invocation | undefined
+  const program = createCommand('vosctl')
+  addFlags(program, GLOBAL_FLAGS)
+  for (const spec of COMMANDS) addCommand(program, spec, [], (found) => (invocation = found))
+  try {
+    program.parse(argv, { from: 'user' })
+  } catch (error) {
+    if (error instanceof CommanderError) throw usageError(error, argv)
+    throw error
+  }
+  if (invocation) return invocation
+  throw new VosError('bad_request', 'no command was named.', { hint: 'See: vosctl help' })
+}
+
+function addCommand(
+  parent: Command,
+  spec: CommandSpec,
+  parents: readonly string[],
+  found: (invocation: Invocation) => void,
+): void {
+  const command = createCommand(spec.name)
+  parent.addCommand(command)
+  if (spec.alias) command.alias(spec.alias)
+  for (const child of spec.commands ?? []) addCommand(command, child, [...parents, spec.name], found)
+  if (spec.run) {
+    for (const argument of spec.arguments?.split(' ') ?? []) command.argument(argument)
+    addFlags(command, spec.flags ?? [])
+    // Here too, so that short flags of both kinds can be written together: -dq.
+    addFlags(command, GLOBAL_FLAGS)
+    command.action(() => {
+      const given = { ...givenOptions(allAncestors(command)), ...givenOptions([command]) }
+      found({ spec, args: command.processedArgs.flat() as string[], options: given, globals: given })
+    })
+  } else {
+    command.argument('[command]').action((word?: string) => {
+      throw unknownSubcommand([...parents, spec.name].join(' '), spec, word)
+    })
+  }
+}
+
+function createCommand(name: string): Command {
+  return new Command(name)
+    .exitOverride()
+    .configureOutput({ writeOut: () => {}, writeErr: () => {}, outputError: () => {} })
+    .helpOption(false)
+    .helpCommand(false)
+    .allowExcessArguments(false)
+}
+
+function addFlags(command: Command, flags: readonly FlagSpec[]): void {
+  for (const { flag, means, parse } of flags) {
+    const option = new Option(flag, means)
+    if (parse) option.argParser(parse as (value: string, earlier: unknown) => unknown)
+    command.addOption(option)
+  }
+}
+
+function allAncestors(command: Command): Command[] {
+  return command.parent ? [command.parent, ...allAncestors(command.parent)] : []
+}
+
+/** Only what was said: a flag that was left out must not hide the same flag before the command's name. */
+function givenOptions(commands: readonly Command[]): Record<string, unknown> {
+  const given = commands.flatMap((command) =>
+    Object.entries(command.opts()).filter(([name]) => command.getOptionValueSource(name) === 'cli'),
+  )
+  return Object.fromEntries(given)
+}
+
+function unknownSubcommand(group: string, { commands = [] }: CommandSpec, word: string | undefined): VosError {
+  const names = commands.map(({ name }) => name)
+  const hint = `See: vosctl help ${group}`
+  if (word === undefined) return new VosError('bad_request', `${group} needs a command: ${names.join(', ')}.`, { hint })
+  const near = didYouMean(word, names)
+  return new VosError('bad_request', `unknown command "${group} ${word}".${near ? ` Did you mean ${near}?` : ''}`, {
+    hint,
+  })
+}
+
+/** commander says `error: unknown option '--quite'` and, on a line of its own, `(Did you mean --quiet?)`. */
+function usageError({ message }: CommanderError, argv: readonly string[]): VosError {
+  const [first = '', second = ''] = message.replace(/^error: /, '').split('\n')
+  const suggestion = /^\((.*)\)$/.exec(second)?.[1]
+  const said = first.replaceAll("'", '"').replace(/\.?$/, '.')
+  const command = COMMANDS.find(({ name, alias }) => argv.some((word) => word === name || word === alias))
+  const hint = command ? `See: vosctl help ${command.name}` : 'See: vosctl help'
+  return new VosError('bad_request', suggestion ? `${said} ${suggestion}` : said, { hint })
+}
