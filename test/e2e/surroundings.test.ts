@@ -1,4 +1,5 @@
-import { spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import fs from 'node:fs'
 import path from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -7,11 +8,14 @@ import { Rig, VOSCTL } from '../helpers/rig.ts'
 
 const publisher = scenarios.get('publisher') as Scenario
 
-function shell(
-  command: string,
-  env: Record<string, string> = {},
-): { status: number | null; stdout: string; stderr: string } {
-  return spawnSync('sh', ['-c', command], { encoding: 'utf8', env: { PATH: process.env['PATH'] ?? '', ...env } })
+/** Does not block: the simulated appliance lives in this process. */
+async function shell(command: string): Promise<{ status: number | null; stdout: string; stderr: string }> {
+  const child = spawn('sh', ['-c', command], { env: { PATH: process.env['PATH'] }, stdio: ['ignore', 'pipe', 'pipe'] })
+  const output = { stdout: '', stderr: '' }
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (output.stdout += text))
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (output.stderr += text))
+  const [status] = (await once(child, 'close')) as [number | null]
+  return { status, ...output }
 }
 
 function node(rig: Rig, args: string): string {
@@ -22,28 +26,32 @@ describe('from a pipe, from cron, from nowhere', { timeout: 60_000 }, () => {
   it('prints no escape byte into a pipe, and exits with the verdict although the reader left', async () => {
     const rig = new Rig()
     await rig.appliance('cucm-pub', publisher)
-    const piped = shell(`${node(rig, 'restart cucm-pub')} 2>&1 | cat`)
+    const piped = await shell(`${node(rig, 'restart cucm-pub')} 2>&1 | cat`)
     expect(piped.stdout).toContain('ok')
     expect(piped.stdout).not.toContain('\u001b')
-    const left = shell(
+    const left = await shell(
       `(${node(rig, 'restart cucm-pub -v')}; echo "status $?" >&2) 2>${rig.directory}/err | true; cat ${rig.directory}/err`,
     )
     expect(left.stdout).toContain('status 0')
-    expect(shell(`(${node(rig, 'history')}; echo "status $?" >&2) | true`).stderr).toContain('status 0')
+    expect((await shell(`(${node(rig, 'history')}; echo "status $?" >&2) | true`)).stderr).toContain('status 0')
   })
 
   it('works without standard input', async () => {
     const rig = new Rig()
     await rig.appliance('cucm-pub', publisher)
-    expect(shell(`${node(rig, 'restart cucm-pub -q')} </dev/null`)).toMatchObject({ status: 0, stdout: '', stderr: '' })
-    expect(shell(`${node(rig, 'restart cucm-pub -q')} <&-`)).toMatchObject({ status: 0, stdout: '', stderr: '' })
+    expect(await shell(`${node(rig, 'restart cucm-pub -q')} </dev/null`)).toMatchObject({
+      status: 0,
+      stdout: '',
+      stderr: '',
+    })
+    expect(await shell(`${node(rig, 'restart cucm-pub -q')} <&-`)).toMatchObject({ status: 0, stdout: '', stderr: '' })
   })
 
   it("finds the same daemon under cron's environment", async () => {
     const rig = new Rig()
     await rig.appliance('cucm-pub', publisher)
     const pid = rig.daemonPid
-    const { status, stdout } = shell(`env -i PATH=/usr/bin:/bin ${node(rig, 'ps -o json')}`)
+    const { status, stdout } = await shell(`env -i PATH=/usr/bin:/bin ${node(rig, 'ps -o json')}`)
     expect(status).toBe(0)
     expect(JSON.parse(stdout)).toMatchObject({ items: [] })
     expect(rig.daemonPid).toBe(pid)
