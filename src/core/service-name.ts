@@ -63,7 +63,7 @@ function candidates(key: string, services: readonly ServiceState[]): ServiceStat
   return services
     .map((service) => ({ service, score: score(service) }))
     .filter(({ score }) => score <= Math.max(2, Math.floor(key.length / 4)))
-    .sort((a, b) => a.score - b.score)
+    .toSorted((a, b) => a.score - b.score)
     .slice(0, 8)
     .map(({ service }) => service)
 }
