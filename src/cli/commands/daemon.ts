@@ -6,8 +6,7 @@ import { sanitise } from '../../core/text.ts'
 import type { Client } from '../client.ts'
 import { isMachine, printJson, type Context } from '../context.ts'
 import { toTime } from '../json-documents.ts'
-import { daemonArguments } from '../launcher.ts'
-import { binary } from '../package.ts'
+import { daemonCommand } from '../launcher.ts'
 import { waitForEnd } from '../process-end.ts'
 import { runningWords } from '../renderers/verdict.ts'
 import { clean, describe } from '../renderers/words.ts'
@@ -164,7 +163,7 @@ function readTail(file: string): Buffer {
 /** The daemon in the foreground, for a supervisor or a look: its output is ours, our signals are its own. */
 export async function runDaemon(context: Context): Promise<ExitStatus> {
   const { spawn } = process.getBuiltinModule('node:child_process')
-  const child = spawn(process.execPath, [binary('vosd'), ...daemonArguments(context.paths)], {
+  const child = spawn(process.execPath, daemonCommand(context.paths), {
     stdio: 'inherit',
     // In a group of its own: Ctrl-C would reach it twice, and the second one means "do not wait for what runs".
     detached: true,

@@ -16,6 +16,7 @@ import {
   toUnitName,
   type UnitReading,
 } from './linux/units.ts'
+import { credentialKind } from './credential-kind.ts'
 import type { DeviceRequest } from './device-request.ts'
 import { connectPatiently } from './patience.ts'
 
@@ -240,21 +241,6 @@ export class LinuxDevice implements Device {
         deviceLines: wordsOf(result),
       },
     )
-  }
-}
-
-function credentialKind({ credential, name }: Connection): Secret['type'] {
-  switch (credential.type) {
-    case 'sealed':
-      return 'password'
-    case 'key':
-      return 'key'
-    case 'none':
-      throw new VosError('no_credential', `${name} has no credential. Nothing was sent.`, {
-        hint: `Set one: vosctl credentials set ${name}`,
-      })
-    default:
-      return credential satisfies never
   }
 }
 

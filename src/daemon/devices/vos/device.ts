@@ -2,6 +2,7 @@ import type { Connection } from '../../../core/connection.ts'
 import type { Device, Observation, ServiceState, SessionFacts } from '../../../core/device.ts'
 import { VosError } from '../../../core/errors.ts'
 import { SshSession, type Secret } from '../../ssh/session.ts'
+import { credentialKind } from '../credential-kind.ts'
 import type { DeviceRequest } from '../device-request.ts'
 import { connectPatiently } from '../patience.ts'
 import { isTooLate, readClocks, type Clocks } from './clocks.ts'
@@ -301,22 +302,6 @@ export class VosDevice implements Device {
     } catch {
       // Aborted: the session is gone already.
     }
-  }
-}
-
-function credentialKind(connection: Connection): Secret['type'] {
-  const { name, credential } = connection
-  switch (credential.type) {
-    case 'sealed':
-      return 'password'
-    case 'key':
-      return 'key'
-    case 'none':
-      throw new VosError('no_credential', `${name} has no credential. Nothing was sent.`, {
-        hint: `Store one: vosctl credentials set ${name}`,
-      })
-    default:
-      return credential satisfies never
   }
 }
 

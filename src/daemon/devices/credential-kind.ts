@@ -1,0 +1,22 @@
+import type { Connection } from '../../core/connection.ts'
+import { VosError } from '../../core/errors.ts'
+import type { Secret } from '../ssh/session.ts'
+
+/**
+ * Which kind of secret the connection names, known before the secret itself is read.
+ * @throws VosError `no_credential`
+ */
+export function credentialKind({ credential, name }: Connection): Secret['type'] {
+  switch (credential.type) {
+    case 'sealed':
+      return 'password'
+    case 'key':
+      return 'key'
+    case 'none':
+      throw new VosError('no_credential', `${name} has no credential. Nothing was sent.`, {
+        hint: `Set one: vosctl credentials set ${name}`,
+      })
+    default:
+      return credential satisfies never
+  }
+}
