@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Connection } from '../../core/connection.ts'
 import type { Device, Observation, ServiceState, SessionFacts } from '../../core/device.ts'
 import { VosError } from '../../core/errors.ts'
 import { isUnitName, resolveService } from '../../core/service-name.ts'

@@ -1,4 +1,3 @@
-import type { Connection } from '../../../core/connection.ts'
 import type { Device, Observation, ServiceState, SessionFacts } from '../../../core/device.ts'
 import { VosError } from '../../../core/errors.ts'
 import { SshSession, type Secret } from '../../ssh/session.ts'
