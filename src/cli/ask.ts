@@ -79,13 +79,14 @@ export async function askSecret(
 ): Promise<string | null> {
   const decoder = new StringDecoder('utf8')
   const secret: string[] = []
+  let cutOff = ''
   // Before the question: who answers at once must not see the answer on the screen.
   stdin.setRawMode(true)
   try {
     stderr.write(`${question} `)
     const end = await readUntil(stdin, (chunk) => {
-      // An escape sequence is a key such as an arrow: nothing of a password.
-      const typed = decoder.write(chunk).replace(/\x1b(\[[0-?]*[ -/]*[@-~]|O.|.)?/g, '')
+      const [typed, rest] = withoutEscapes(cutOff + decoder.write(chunk))
+      cutOff = rest
       for (const character of typed) {
         if (character === '\r' || character === '\n') return 'line'
         if (character === CTRL_C) return 'interrupt'
@@ -102,6 +103,13 @@ export async function askSecret(
     stdin.setRawMode(false)
     stderr.write('\n')
   }
+}
+
+/** An escape sequence is a key such as an arrow, nothing of a password. Its beginning, at the end of a piece, is kept. */
+function withoutEscapes(text: string): [typed: string, cutOff: string] {
+  const cutOff = /\x1b(\[[0-?]*[ -/]*|O)?$/.exec(text)?.[0] ?? ''
+  const whole = text.slice(0, text.length - cutOff.length)
+  return [whole.replace(/\x1b(\[[0-?]*[ -/]*[@-~]|O[ -~]|[^[O\x00-\x1f])?/g, ''), cutOff]
 }
 
 /** Feeds chunks to `take` until it answers, or the stream ends: then null. Leaves the stream paused. */

@@ -71,6 +71,7 @@ type TypedSocket = Socket<ServerToClientEvents, ClientToServerEvents>
 export class Client {
   readonly #options: ClientOptions
   readonly #patience: Patience
+  readonly #closed = new AbortController()
   #socket: TypedSocket
   #info: DaemonInfo
 
@@ -154,7 +155,7 @@ export class Client {
    */
   watch(room: RoomName, options: { readonly signal: AbortSignal }): Updates {
     const left = new AbortController()
-    const updates = this.#updates(room, AbortSignal.any([options.signal, left.signal]))
+    const updates = this.#updates(room, AbortSignal.any([options.signal, left.signal, this.#closed.signal]))
     const iterator: AsyncIterator<Update> = {
       next: () => updates.next(),
       // Unlike a generator's own, this one ends a `next` that waits.
@@ -176,7 +177,7 @@ export class Client {
         const back = await unlessAborted(signal, () => this.reconnect(signal))
         if (back === 'aborted') return
       }
-      const inbox = new Inbox(this.#socket, signal)
+      const inbox = new Inbox(this.#socket, room, signal)
       try {
         const after = board.cursor === null ? {} : { after: board.cursor }
         const snapshot = await unlessAborted(signal, () => this.request('subscribe', { room, ...after }))
@@ -195,7 +196,9 @@ export class Client {
     }
   }
 
+  /** Ends the connection, and with it everything that watches. */
   close(): void {
+    this.#closed.abort()
     this.#socket.disconnect()
   }
 }
@@ -230,12 +233,14 @@ type Item =
 /** What came over the socket and was not taken yet. The daemon sends one batch at a time, so it stays small. */
 class Inbox {
   readonly #socket: TypedSocket
+  readonly #room: RoomName
   readonly #signal: AbortSignal
   readonly #items: Item[] = []
   #wake: (() => void) | null = null
 
-  constructor(socket: TypedSocket, signal: AbortSignal) {
+  constructor(socket: TypedSocket, room: RoomName, signal: AbortSignal) {
     this.#socket = socket
+    this.#room = room
     this.#signal = signal
     socket.on('events', this.#onEvents)
     socket.on('heartbeat', this.#onHeartbeat)
@@ -260,7 +265,10 @@ class Inbox {
     this.#signal.removeEventListener('abort', this.#onOver)
   }
 
-  readonly #onEvents = (batch: EventBatch, acknowledge: () => void) => this.#put({ type: 'batch', batch, acknowledge })
+  readonly #onEvents = (batch: EventBatch, acknowledge: () => void) => {
+    // Of another room: somebody asked for its board once, and nobody listens.
+    if (batch.room === this.#room) this.#put({ type: 'batch', batch, acknowledge })
+  }
   readonly #onHeartbeat = (beat: Heartbeat) => {
     // A watcher that does not look needs to know the last one only.
     if (this.#items.at(-1)?.type === 'heartbeat') this.#items.pop()

@@ -1,7 +1,6 @@
 import type { ExitStatus } from '../core/errors.ts'
-import type { Context } from './context.ts'
 
-/** A command is data: the parser, its help and the overview are made of it. */
+/** A command is data: the parser, its help and the overview are made of it. What it does stands in actions.ts. */
 export interface CommandSpec {
   readonly name: string
   readonly alias?: string
@@ -14,9 +13,8 @@ export interface CommandSpec {
   readonly exits?: readonly ExitStatus[]
   readonly notes?: readonly string[]
   readonly see?: readonly string[]
+  /** A group of commands does nothing by itself. */
   readonly commands?: readonly CommandSpec[]
-  /** Loads the command's own file, and with it only what it needs. */
-  readonly run?: (context: Context, args: readonly (string | undefined)[], options: never) => Promise<ExitStatus>
 }
 
 export interface FlagSpec {

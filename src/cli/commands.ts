@@ -59,8 +59,6 @@ const RESTART: CommandSpec = {
   ],
   exits: [0, 1, 3, 4, 5, 6, 8],
   see: ['test', 'attach', 'watch', 'cancel'],
-  run: async (context, [...targets], options) =>
-    (await import('./actions.ts')).restart(context, words(targets), options),
 }
 
 const TEST: CommandSpec = {
@@ -71,7 +69,6 @@ const TEST: CommandSpec = {
   flags: [SERVICE],
   exits: [0, 4, 5, 6, 8],
   see: ['connections services', 'credentials test'],
-  run: async (context, [...targets], options) => (await import('./actions.ts')).test(context, words(targets), options),
 }
 
 const WATCH: CommandSpec = {
@@ -81,7 +78,6 @@ const WATCH: CommandSpec = {
   examples: ['vosctl watch', "vosctl watch 'cucm-*'", 'vosctl watch -o jsonl | jq .type'],
   notes: ['Carries no verdict: q leaves with 0.'],
   see: ['ps', 'attach'],
-  run: async (context, [...targets]) => (await import('./actions.ts')).watch(context, words(targets)),
 }
 
 const PS: CommandSpec = {
@@ -89,7 +85,6 @@ const PS: CommandSpec = {
   summary: 'Operations now, and those that ended in the last 5 minutes.',
   examples: ['vosctl ps', 'vosctl ps --json | jq ".items[].status"'],
   see: ['watch', 'history', 'status'],
-  run: async (context) => (await import('./actions.ts')).ps(context),
 }
 
 const STATUS: CommandSpec = {
@@ -98,7 +93,6 @@ const STATUS: CommandSpec = {
   summary: 'One page about one thing; without argument about the whole house: can I go home?',
   examples: ['vosctl status', 'vosctl status cucm-pub', 'vosctl status last'],
   see: ['ps', 'logs'],
-  run: async (context, [word]) => (await import('./actions.ts')).status(context, word),
 }
 
 const ATTACH: CommandSpec = {
@@ -108,7 +102,6 @@ const ATTACH: CommandSpec = {
   examples: ['vosctl attach r-7k2m9q', 'vosctl attach last', 'vosctl attach b-41g0'],
   exits: [0, 1, 3, 4, 5, 6, 8, 9],
   see: ['wait', 'cancel'],
-  run: async (context, [word = '']) => (await import('./actions.ts')).attach(context, word),
 }
 
 const WAIT: CommandSpec = {
@@ -118,7 +111,6 @@ const WAIT: CommandSpec = {
   examples: ['id=$(vosctl restart cucm-pub -d) && vosctl wait "$id" --timeout 30m'],
   exits: [0, 1, 3, 4, 5, 6, 8, 9],
   see: ['attach'],
-  run: async (context, [...ops]) => (await import('./actions.ts')).wait(context, words(ops)),
 }
 
 const CANCEL: CommandSpec = {
@@ -129,7 +121,6 @@ const CANCEL: CommandSpec = {
   notes: ['A restart that was sent cannot be taken back: exit 1, and nothing is pretended.'],
   exits: [0, 1],
   see: ['attach', 'ps'],
-  run: async (context, [word = '']) => (await import('./actions.ts')).cancel(context, word),
 }
 
 const ACK: CommandSpec = {
@@ -139,7 +130,6 @@ const ACK: CommandSpec = {
   examples: ['vosctl ack r-7k3a1x', 'vosctl ack r-7k3a1x --yes'],
   exits: [0, 2],
   see: ['status', 'test'],
-  run: async (context, [word = '']) => (await import('./actions.ts')).ack(context, word),
 }
 
 const LINES = (fallback: string): FlagSpec => ({
@@ -155,7 +145,6 @@ const LOGS: CommandSpec = {
   examples: ['vosctl logs r-7k2m9q', 'vosctl logs last -f'],
   flags: [{ flag: '-f, --follow', means: 'go on until it ends' }, LINES('all')],
   see: ['status', 'history'],
-  run: async (context, [word = ''], options) => (await import('./actions.ts')).logs(context, word, options),
 }
 
 const HISTORY: CommandSpec = {
@@ -165,7 +154,6 @@ const HISTORY: CommandSpec = {
   examples: ['vosctl history', 'vosctl history cucm-pub -n 10'],
   flags: [LINES('50')],
   see: ['ps', 'logs'],
-  run: async (context, [word], options) => (await import('./actions.ts')).history(context, word, options),
 }
 
 const CONNECTIONS: CommandSpec = {
@@ -185,19 +173,15 @@ const CONNECTIONS: CommandSpec = {
       flags: CONNECTION_FLAGS,
       exits: [0, 2],
       see: ['connections trust', 'credentials set'],
-      run: async (context, [name = ''], options) =>
-        (await import('./actions.ts')).addConnection(context, name, options),
     },
     {
       name: 'list',
       summary: 'All connections, sorted by id.',
-      run: async (context) => (await import('./actions.ts')).listAll(context),
     },
     {
       name: 'show',
       arguments: '<target>',
       summary: 'One connection.',
-      run: async (context, [word = '']) => (await import('./actions.ts')).showConnection(context, word),
     },
     {
       name: 'edit',
@@ -212,15 +196,12 @@ const CONNECTIONS: CommandSpec = {
       ],
       notes: ['Another host or port takes the pinned key away, another login the password.'],
       exits: [0, 2],
-      run: async (context, [word = ''], options) =>
-        (await import('./actions.ts')).editConnection(context, word, options),
     },
     {
       name: 'remove',
       arguments: '<target>',
       summary: 'Remove a connection; its history stays.',
       exits: [0, 2],
-      run: async (context, [word = '']) => (await import('./actions.ts')).removeConnection(context, word),
     },
     {
       name: 'trust',
@@ -230,15 +211,12 @@ const CONNECTIONS: CommandSpec = {
       flags: [{ flag: '--fingerprint <fingerprint>', means: 'what the device must show; needed without a terminal' }],
       notes: ['--yes is no comparison: it does not answer this question.'],
       exits: [0, 2, 6],
-      run: async (context, [word = ''], options) =>
-        (await import('./actions.ts')).trustConnection(context, word, options),
     },
     {
       name: 'services',
       arguments: '<target>',
       summary: "Read the device's service list: one login, nothing is touched.",
       exits: [0, 4, 5, 6],
-      run: async (context, [word = '']) => (await import('./actions.ts')).listServices(context, word),
     },
   ],
 }
@@ -255,22 +233,18 @@ const CREDENTIALS: CommandSpec = {
       examples: ['vosctl credentials set cucm-pub', 'pass show cucm-pub | vosctl credentials set cucm-pub --stdin'],
       flags: [{ flag: '--stdin', means: 'the first line of standard input' }],
       exits: [0, 2],
-      run: async (context, [word = ''], options) =>
-        (await import('./actions.ts')).setCredential(context, word, options),
     },
     {
       name: 'test',
       arguments: '<target>',
       summary: 'Log in once. On a terminal, also when an earlier login was refused.',
       exits: [0, 5, 6],
-      run: async (context, [word = '']) => (await import('./actions.ts')).testCredential(context, word),
     },
     {
       name: 'remove',
       arguments: '<target>',
       summary: 'Forget the password or the key file.',
       exits: [0, 2],
-      run: async (context, [word = '']) => (await import('./actions.ts')).removeCredential(context, word),
     },
   ],
 }
@@ -289,39 +263,33 @@ const DAEMON: CommandSpec = {
       name: 'start',
       summary: 'Start a daemon that stays when it is idle.',
       exits: [0, 7],
-      run: async (context) => (await import('./actions.ts')).startDaemon(context),
     },
     {
       name: 'stop',
       summary: 'Stop the daemon; asks when operations are under way.',
       flags: STOP_FLAGS,
       exits: [0, 2],
-      run: async (context, _, options) => (await import('./actions.ts')).stopDaemon(context, options),
     },
     {
       name: 'restart',
       summary: 'Stop the daemon and start it again.',
       flags: STOP_FLAGS,
       exits: [0, 2, 7],
-      run: async (context, _, options) => (await import('./actions.ts')).restartDaemon(context, options),
     },
     {
       name: 'status',
       summary: 'Is it running? Never starts one.',
       exits: [0, 7],
-      run: async (context) => (await import('./actions.ts')).statusDaemon(context),
     },
     {
       name: 'logs',
       summary: 'The end of its log.',
       flags: [LINES('50')],
-      run: async (context, _, options) => (await import('./actions.ts')).logsDaemon(context, options),
     },
     {
       name: 'run',
       summary: 'Run it in the foreground, for a supervisor.',
       exits: [0, 7],
-      run: async (context) => (await import('./actions.ts')).runDaemon(context),
     },
   ],
 }
@@ -333,7 +301,6 @@ const DEMO: CommandSpec = {
   flags: [{ flag: '--fail', means: 'show what goes wrong: a failure, a lost connection, a late one' }],
   notes: ['Real SSH, a real daemon, nothing outside a temporary directory.'],
   exits: [0, 1],
-  run: async (context, _, options) => (await import('./commands/demo.ts')).demo(context, options),
 }
 
 export const COMMANDS: readonly CommandSpec[] = [
@@ -361,7 +328,3 @@ export const GROUPS: readonly (readonly [string, readonly CommandSpec[]])[] = [
   ['Inventory', [CONNECTIONS, CREDENTIALS]],
   ['Set up', [DAEMON, DEMO]],
 ]
-
-function words(args: readonly (string | undefined)[]): string[] {
-  return args.filter((word) => word !== undefined)
-}

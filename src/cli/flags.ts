@@ -47,7 +47,7 @@ function outputOf(env: NodeJS.ProcessEnv): OutputFormat {
 export function asksForJson(argv: readonly string[], env: NodeJS.ProcessEnv): boolean {
   const formats = argv.flatMap((word, index) => {
     if (word === '--json') return ['json']
-    const given = /^(?:--output(?:=|$)|-[a-z]*o)(.*)$/.exec(word)
+    const given = /^(?:--output(?:=|$)|-[a-np-z]*o)(.*)$/.exec(word)
     if (!given) return []
     return [given[1] || (argv[index + 1] ?? '')]
   })

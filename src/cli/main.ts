@@ -1,4 +1,5 @@
 import { VERSION } from '../core/version.ts'
+import { enter } from './enter.ts'
 import type { Io } from './follow.ts'
 import { LEAVE_SIGNALS, Leaving } from './leaving.ts'
 import { guardStream } from './renderers/line-writer.ts'
@@ -23,8 +24,7 @@ async function main(argv: readonly string[]): Promise<number> {
       return process.stdin
     },
   }
-  const { run } = await import('./run.ts')
-  return await run(argv, io, leaving)
+  return await enter(argv, io, leaving)
 }
 
 async function dieOf(error: unknown, argv: readonly string[]): Promise<never> {

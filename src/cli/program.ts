@@ -8,8 +8,9 @@ import { didYouMean } from './targets.ts'
 
 /** What the command line says, understood but not yet done. */
 export interface Invocation {
-  readonly spec: CommandSpec
-  readonly args: readonly (string | undefined)[]
+  /** The command's whole name: `connections add`. */
+  readonly name: string
+  readonly words: readonly string[]
   readonly options: Readonly<Record<string, unknown>>
   readonly globals: GlobalOptions
 }
@@ -27,7 +28,7 @@ export function parseCommandLine(argv: readonly string[]): Invocation {
     throw error
   }
   if (invocation) return invocation
-  throw new VosError('bad_request', 'no command was named.', { hint: 'See: vosctl help' })
+  throw noCommand()
 }
 
 function addCommand(
@@ -40,18 +41,22 @@ function addCommand(
   parent.addCommand(command)
   if (spec.alias) command.alias(spec.alias)
   for (const child of spec.commands ?? []) addCommand(command, child, [...parents, spec.name], found)
-  if (spec.run) {
+  const name = [...parents, spec.name].join(' ')
+  if (!spec.commands) {
     for (const argument of spec.arguments?.split(' ') ?? []) command.argument(argument)
     addFlags(command, spec.flags ?? [])
     // Here too, so that short flags of both kinds can be written together: -dq.
     addFlags(command, GLOBAL_FLAGS)
     command.action(() => {
       const given = { ...givenOptions(allAncestors(command)), ...givenOptions([command]) }
-      found({ spec, args: command.processedArgs.flat() as string[], options: given, globals: given })
+      const words = (command.processedArgs as (string | string[] | undefined)[])
+        .flat()
+        .filter((word) => word !== undefined)
+      found({ name, words, options: given, globals: given })
     })
   } else {
     command.argument('[command]').action((word?: string) => {
-      throw unknownSubcommand([...parents, spec.name].join(' '), spec, word)
+      throw unknownSubcommand(name, spec, word)
     })
   }
 }
@@ -95,8 +100,15 @@ function unknownSubcommand(group: string, { commands = [] }: CommandSpec, word: 
   })
 }
 
+function noCommand(): VosError {
+  return new VosError('bad_request', 'no command was named.', { hint: 'See: vosctl help' })
+}
+
 /** commander says `error: unknown option '--quite'` and, on a line of its own, `(Did you mean --quiet?)`. */
-function usageError({ message }: CommanderError, argv: readonly string[]): VosError {
+function usageError({ message, code }: CommanderError, argv: readonly string[]): VosError {
+  if (code === 'commander.help') return noCommand()
+  if (/'help'/.test(message))
+    return new VosError('bad_request', 'there is no help for that.', { hint: 'See: vosctl help' })
   const [first = '', second = ''] = message.replace(/^error: /, '').split('\n')
   const suggestion = /^\((.*)\)$/.exec(second)?.[1]
   const said = first.replaceAll("'", '"').replace(/\.?$/, '.')

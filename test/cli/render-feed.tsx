@@ -6,7 +6,7 @@ import { verdictLines } from '../../src/cli/renderers/verdict.ts'
 import type { Follow, Io, Update } from '../../src/cli/follow.ts'
 import { apply, type Operation, type OperationEvent, type RecordedEvent } from '../../src/core/operation.ts'
 import { ACCEPTED, FACTS } from '../helpers/operations.ts'
-import { USUAL } from './render-scenes.ts'
+import { failure, USUAL } from './render-scenes.ts'
 
 /** A program for a real terminal: `watch`, `restart` or `batch`, fed with invented updates that happen now. */
 
@@ -66,7 +66,7 @@ function move(id: string, phase: 'stopping' | 'starting', ago: number): void {
 }
 
 function end(id: string, status: 'completed' | 'failed' | 'unknown', message: string, ago = 0): void {
-  feed.put(id, { type: 'settled', status, message }, ago)
+  feed.put(id, { type: 'settled', status, message, ...failure(status, message) }, ago)
 }
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))

@@ -79,7 +79,12 @@ export function moving(time: string, phase: 'stopping' | 'starting', service = '
 }
 
 export function settled(time: string, status: SettledStatus, message: string, rest: object = {}): Timed {
-  return [time, { type: 'settled', status, message, ...rest }]
+  return [time, { type: 'settled', status, message, ...failure(status, message), ...rest }]
+}
+
+/** After the command was sent a failure must say what the device has shown. */
+export function failure(status: SettledStatus, message: string) {
+  return status === 'failed' ? { error: { code: 'service_down', message, hint: '' } as const } : {}
 }
 
 /** The restart of the samples: accepted 14:02:11, done 14:05:52. */

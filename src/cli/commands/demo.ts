@@ -34,13 +34,13 @@ async function playCluster(stage: Stage): Promise<void> {
     'A publisher and two subscribers are simulated on this machine, their time runs twelve times as fast.',
     'SSH, daemon and client are the real ones; everything lies in a temporary directory.',
     '',
-    '$ vosctl connections add cucm-pub --host 127.0.0.1 --username administrator …',
-    '$ vosctl connections trust cucm-pub',
-    '$ vosctl credentials set cucm-pub',
+    `$ vosctl connections add cucm-pub --host ${publisher.host} --port ${publisher.port} --username ${publisher.username}`,
+    `$ vosctl connections trust cucm-pub --fingerprint ${publisher.hostKey.fingerprint}`,
+    '$ vosctl credentials set cucm-pub --stdin',
   )
   await stage.add('cucm-pub', publisher, FLAGS)
   await Promise.all(actors.slice(1).map(([name, actor]) => stage.add(name, actor, FLAGS)))
-  stage.say('and the same for cucm-sub1 and cucm-sub2.')
+  stage.say('and the same for cucm-sub1 and cucm-sub2; with shorter time limits, as their time runs faster.')
 
   await stage.show(['test', 'cucm-pub'], 0)
 

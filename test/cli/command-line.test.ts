@@ -1,0 +1,123 @@
+import { describe, expect, it } from 'vitest'
+import { ACTIONS } from '../../src/cli/actions.ts'
+import type { CommandSpec } from '../../src/cli/command-spec.ts'
+import { COMMANDS } from '../../src/cli/commands.ts'
+import { toStartRequest } from '../../src/cli/commands/restart.ts'
+import { toChange } from '../../src/cli/commands/connections.ts'
+import { parseCommandLine } from '../../src/cli/program.ts'
+
+function parse(line: string) {
+  const { name, words, options } = parseCommandLine(line.split(' ').map((word) => word.replaceAll('_', ' ')))
+  return { name, args: words, options }
+}
+
+describe('the command line', () => {
+  it.each([
+    ['ps', 'ps', [], {}],
+    ['restart a b c', 'restart', ['a', 'b', 'c'], {}],
+    ['restart a -s Cisco_Tomcat -d', 'restart', ['a'], { service: 'Cisco Tomcat', detach: true }],
+    ['restart a -dq', 'restart', ['a'], { detach: true, quiet: true }],
+    ['-q restart a --timeout 30s', 'restart', ['a'], { quiet: true, timeout: 30_000 }],
+    ['--no-input --no-start restart a -y', 'restart', ['a'], { input: false, start: false, yes: true }],
+    ['--state-dir /s ps -o json', 'ps', [], { stateDir: '/s', output: 'json' }],
+    ['restart - --parallel 3 --if-running attach', 'restart', ['-'], { parallel: 3, ifRunning: 'attach' }],
+    ['restart a --deadline 10m --start-stopped', 'restart', ['a'], { deadline: 600_000, startStopped: true }],
+    ['status', 'status', [], {}],
+    ['status cucm-pub', 'status', ['cucm-pub'], {}],
+    ['logs last -fn 5', 'logs', ['last'], { follow: true, lines: 5 }],
+    ['conn list', 'connections list', [], {}],
+    [
+      'connections add x --host h --username u --port 2222 --no-echo',
+      'connections add',
+      ['x'],
+      { host: 'h', username: 'u', port: 2222, echo: false },
+    ],
+    ['connections edit x --echo --no-sudo', 'connections edit', ['x'], { echo: true, sudo: false }],
+    [
+      'connections add x --timing prompt=2m --timing poll=1s',
+      'connections add',
+      ['x'],
+      { timing: { promptMs: 120_000, pollMs: 1000 } },
+    ],
+    ['daemon stop --drain', 'daemon stop', [], { drain: true }],
+    ['demo --fail', 'demo', [], { fail: true }],
+    ['ps --no-color', 'ps', [], { color: false }],
+  ])('%s', (line, name, args, options) => {
+    expect(parse(line)).toEqual({ name, args, options })
+  })
+
+  it.each([
+    ['restat x', 'unknown command "restat". Did you mean restart?', 'See: vosctl help'],
+    ['restart', 'missing required argument "target".', 'See: vosctl help restart'],
+    ['restart a --quite', 'unknown option "--quite". Did you mean --quiet?', 'See: vosctl help restart'],
+    ['ps extra', 'too many arguments for "ps". Expected 0 arguments but got 1: extra.', 'See: vosctl help ps'],
+    ['connections lsit', 'unknown command "connections lsit". Did you mean list?', 'See: vosctl help connections'],
+    ['daemon', 'daemon needs a command: start, stop, restart, status, logs, run.', 'See: vosctl help daemon'],
+    ['ps -o xml', '--output is "xml".', 'Say one of: text, json, jsonl, name.'],
+    ['restart a --parallel 0', '--parallel is "0".', 'Say a whole number from 1 to 1000.'],
+    ['restart a --if-running queue', '--if-running is "queue".', 'Say one of: refuse, attach, skip.'],
+    ['-q', 'no command was named.', 'See: vosctl help'],
+    ['verify r-1', 'unknown command "verify".', 'See: vosctl help'],
+  ])('%s is refused in one sentence', (line, message, hint) => {
+    expect(() => parse(line)).toThrow(expect.objectContaining({ code: 'bad_request', message, hint }))
+  })
+})
+
+describe('what is asked of the daemon', () => {
+  it('holds nothing that was not said', () => {
+    expect(toStartRequest('service_restart', [3], {}, 'alice')).toEqual({
+      requestId: expect.stringMatching(/^[0-9a-f]{8}-/) as string,
+      operationType: 'service_restart',
+      connectionIds: [3],
+      createdBy: 'alice',
+    })
+  })
+
+  it('holds everything that was said, in the words of the contract', () => {
+    const options = {
+      service: 'Cisco Tomcat',
+      ifRunning: 'skip',
+      startStopped: true,
+      cutSession: true,
+      parallel: 2,
+      deadline: 60_000,
+      reason: 'weekly',
+      dryRun: true,
+    } as const
+    expect(toStartRequest('service_restart', [3, 1], options, 'alice')).toMatchObject({
+      connectionIds: [3, 1],
+      service: 'Cisco Tomcat',
+      ifRunning: 'skip',
+      startStopped: true,
+      cutSession: true,
+      parallel: 2,
+      deadlineMs: 60_000,
+      reason: 'weekly',
+      dryRun: true,
+    })
+  })
+
+  it('never uses a request id twice', () => {
+    const ids = [1, 2, 3].map(() => toStartRequest('ssh_test', [1], {}, 'a').requestId)
+    expect(new Set(ids).size).toBe(3)
+  })
+
+  it('changes of a connection: what was not named is not in it, and an empty service means none', () => {
+    expect(toChange({})).toEqual({})
+    expect(toChange({ service: '', echo: false, timing: { pollMs: 5 } })).toEqual({
+      service: null,
+      echo: false,
+      timings: { pollMs: 5 },
+    })
+    expect(toChange({ key: 'id' }).keyPath).toMatch(/^\/.*\/id$/)
+  })
+})
+
+it('does something for every command that it knows, and knows every command that it does', () => {
+  const names = (specs: readonly CommandSpec[], parents: readonly string[]): string[] =>
+    specs.flatMap((spec) => {
+      const path = [...parents, spec.name]
+      return spec.commands ? names(spec.commands, path) : [path.join(' ')]
+    })
+  expect(names(COMMANDS, []).toSorted()).toEqual(Object.keys(ACTIONS).toSorted())
+})

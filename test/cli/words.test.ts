@@ -1,0 +1,258 @@
+import { describe, expect, it } from 'vitest'
+import { expectedMs, planLines } from '../../src/cli/commands/restart.ts'
+import { historyLines } from '../../src/cli/commands/history.ts'
+import { inOrder, psLines } from '../../src/cli/commands/ps.ts'
+import { houseLines, operationLines } from '../../src/cli/commands/status.ts'
+import { connectionLines, listLines } from '../../src/cli/connection-words.ts'
+import { eventLine } from '../../src/cli/event-words.ts'
+import { farewellLine } from '../../src/cli/follow-operations.ts'
+import { cleanEnvironment } from '../../src/cli/launcher.ts'
+import { errorLines } from '../../src/cli/report.ts'
+import { isOlder } from '../../src/cli/session.ts'
+import { longDuration, momentWords, ordinal } from '../../src/cli/times.ts'
+import { DEFAULT_TIMINGS } from '../../src/core/connection.ts'
+import type { ConnectionView } from '../../src/core/protocol.ts'
+import { INFO } from './daemon-stand-in.ts'
+import { at, member, moving, sampleRestart, scene, sentAt, settled, USUAL } from './render-scenes.ts'
+
+const STARTING = scene('r-7k2m9q', 'cucm-pub', '14:02:11', [
+  ...sentAt('14:02:11'),
+  ...moving('14:02:13', 'stopping'),
+  ...moving('14:02:54', 'starting'),
+]).operation
+const UNKNOWN = scene('r-7k3a1x', 'cuc-1', '13:58:02', [
+  ...sentAt('13:58:02'),
+  settled('13:59:14', 'unknown', 'outcome unknown: connection lost'),
+]).operation
+const WAITING = [2, 3].map((index) => member(index, '14:02:11', []).operation)
+const NOW = at('14:03:54')
+
+const CONNECTION: ConnectionView = {
+  id: 1,
+  name: 'cucm-pub',
+  host: '10.10.0.10',
+  port: 22,
+  username: 'admin',
+  platform: 'vos',
+  service: 'Cisco Tomcat',
+  credential: { type: 'sealed' },
+  hostKey: { type: 'ssh-ed25519', fingerprint: `SHA256:${'A'.repeat(43)}` },
+  algorithms: 'modern',
+  echo: true,
+  enter: 'cr',
+  sudo: false,
+  timings: {},
+  last: null,
+  loginHold: null,
+}
+
+describe('ps', () => {
+  it('lists what needs a person first, then what runs, waits and is over', () => {
+    const done = sampleRestart().operation
+    const ordered = inOrder([done, ...WAITING, STARTING, UNKNOWN])
+    expect(psLines(ordered, NOW)).toEqual([
+      'OP        CONNECTION  WHAT                    BY     STARTED   STATE     PCT   LEFT',
+      'r-7k3a1x  cuc-1       restart "Cisco Tomcat"  alice  13:58:02  unknown   -     look',
+      'r-7k2m9q  cucm-pub    restart "Cisco Tomcat"  alice  14:02:11  starting  71%   ~1m40s',
+      'r-7k2x2m  web-02      restart nginx           alice  -         queued    -     next',
+      'r-7k2x3m  web-03      restart nginx           alice  -         queued    -     2nd',
+      'r-7k2m9q  cucm-pub    restart "Cisco Tomcat"  alice  14:02:11  done      100%  in 3m41s',
+    ])
+  })
+})
+
+describe('history', () => {
+  it('has the verdict, and whether an unknown one was accepted', () => {
+    const accepted = { ...UNKNOWN, acknowledged: { by: 'bob', at: NOW } }
+    expect(historyLines([accepted])).toEqual([
+      'WHEN              OP        CONNECTION  WHAT                    BY     TOOK   VERDICT',
+      '2026-11-22 13:58  r-7k3a1x  cuc-1       restart "Cisco Tomcat"  alice  1m12s  unknown, accepted',
+    ])
+  })
+})
+
+describe('leaving', () => {
+  it.each([
+    [
+      'Ctrl-C',
+      [STARTING],
+      null,
+      'SIGINT',
+      '^C left r-7k2m9q running on cucm-pub (71 %, about 1m40s left). Back: vosctl attach r-7k2m9q   Stop: vosctl cancel r-7k2m9q',
+    ],
+    [
+      'a signal',
+      [STARTING],
+      null,
+      'SIGTERM',
+      'SIGTERM: left r-7k2m9q running on cucm-pub (71 %, about 1m40s left). Back: vosctl attach r-7k2m9q   Stop: vosctl cancel r-7k2m9q',
+    ],
+    [
+      'what waits',
+      WAITING.slice(0, 1),
+      'b-41g0',
+      'SIGINT',
+      '^C left r-7k2x2m waiting on web-02. Back: vosctl attach r-7k2x2m   Stop: vosctl cancel r-7k2x2m',
+    ],
+    [
+      'a batch',
+      WAITING,
+      'b-41g0',
+      'SIGINT',
+      '^C left b-41g0 running on 2 connections. Back: vosctl attach b-41g0   Stop: vosctl cancel b-41g0',
+    ],
+  ] as const)('by %s says what goes on, how to come back and how to stop it', (_, open, batch, signal, line) => {
+    expect(farewellLine(open, batch, signal, NOW)).toBe(line)
+  })
+})
+
+describe('before several are restarted', () => {
+  const plan = [1, 2, 3].map((id) => ({
+    id,
+    name: `web-${id}`,
+    service: 'nginx',
+    usual: { ...USUAL, p50Ms: id * 60_000 },
+  }))
+  const targets = plan.map(({ id, name }) => ({ id, name, host: `10.0.0.${id}` }))
+
+  it('lists them in their order with what they usually take', () => {
+    expect(planLines(targets, plan, {})).toEqual([
+      '  1.  web-1  10.0.0.1  restart nginx  usual 1m00-4m30',
+      '  2.  web-2  10.0.0.2  restart nginx  usual 2m00-4m30',
+      '  3.  web-3  10.0.0.3  restart nginx  usual 3m00-4m30',
+      '  one after the other, until one fails, about 6m00s in all',
+    ])
+  })
+
+  it.each([
+    [1, 360_000],
+    [2, 240_000],
+    [3, 180_000],
+    [9, 180_000],
+  ])('expects of %d at a time %d ms', (parallel, ms) => {
+    expect(expectedMs(plan, parallel)).toBe(ms)
+  })
+
+  it('expects nothing where one has never run', () => {
+    expect(expectedMs([...plan, { id: 4, name: 'new', service: 'nginx', usual: null }], 1)).toBeNull()
+    expect(expectedMs([], 1)).toBeNull()
+  })
+})
+
+describe('the house', () => {
+  it('says who needs a person, and whether one can go home', () => {
+    const held = { ...CONNECTION, id: 2, name: 'uccx-1', loginHold: { since: at('13:00:00'), message: 'refused' } }
+    const lines = houseLines(INFO, [CONNECTION, held], [STARTING, UNKNOWN], [], NOW)
+    expect(lines[1]).toBe('2 connections   1 running   0 queued   1 unknown')
+    expect(lines.slice(4)).toEqual([
+      'Needs a person',
+      '  cuc-1  r-7k3a1x: outcome unknown since 13:59:14. Look, then: vosctl ack r-7k3a1x',
+      '  uccx-1  login held since 13:00:00. Then: vosctl credentials set uccx-1',
+      '',
+      'Not yet: 1 operation is under way (vosctl watch).',
+    ])
+    expect(houseLines(INFO, [CONNECTION], [], [], NOW).at(-1)).toBe('Nothing is under way, and nothing waits for you.')
+    expect(houseLines(INFO, [], [], [], NOW)).toContain('No connections yet.')
+  })
+
+  it('shows one operation as a page', () => {
+    const text = operationLines(sampleRestart({ reason: 'weekly' }).operation, NOW).join('\n')
+    expect(text).toContain('operation  r-7k2m9q')
+    expect(text).toContain('reason     weekly')
+    expect(text).toContain('touched    yes')
+    expect(text).toContain('evidence   service list: Cisco Tomcat[STARTED]')
+  })
+})
+
+describe('connections', () => {
+  it('are listed by id', () => {
+    const other = {
+      ...CONNECTION,
+      id: 2,
+      name: 'web-01',
+      port: 2222,
+      service: null,
+      hostKey: null,
+      credential: { type: 'none' },
+    } as const
+    expect(listLines([other, CONNECTION])).toEqual([
+      'ID  NAME      PLATFORM  HOST             SERVICE       KEY     CREDENTIAL  LAST',
+      '1   cucm-pub  vos       10.10.0.10       Cisco Tomcat  pinned  password    -',
+      '2   web-01    vos       10.10.0.10:2222  -             none    none        -',
+    ])
+  })
+
+  it('show what is not as usual', () => {
+    const odd = {
+      ...CONNECTION,
+      host: 'fe80::1',
+      port: 2222,
+      echo: false,
+      enter: 'lf',
+      algorithms: 'legacy-vos',
+      timings: { promptMs: 120_000, quietMs: 50 },
+    } as const
+    const text = connectionLines(odd, NOW).join('\n')
+    expect(text).toContain('admin@[fe80::1]:2222')
+    expect(text).toContain(
+      'settings    algorithms legacy-vos, no echo check, Enter is a line feed, prompt 2m00s, quiet 50ms',
+    )
+    expect(Object.keys(DEFAULT_TIMINGS)).toContain('promptMs')
+  })
+})
+
+describe('one event as a line', () => {
+  it.each(sampleRestart().recorded.map((recorded) => [recorded.event.type, recorded] as const))('%s', (_, recorded) => {
+    expect(eventLine(recorded)).toMatch(/^\d\d:\d\d:\d\d {2}\S/)
+  })
+
+  it('keeps what a device says behind its bar, as text', () => {
+    const [recorded] = sampleRestart().recorded
+    if (!recorded) throw new Error('a scene without events')
+    const line = eventLine({ ...recorded, event: { type: 'line', text: 'a\u001b[2Jb\nr-7k2m9q done' } })
+    expect(line).toMatch(/^\d\d:\d\d:\d\d {2}\| a␛b r-7k2m9q done$/)
+  })
+})
+
+it('an error shows what the device said between what happened and what to do', () => {
+  expect(errorLines({ message: 'It failed.\nReally.', hint: 'Look.', deviceLines: ['one\u001b[1m', 'two'] })).toEqual([
+    'vosctl: It failed. / Really.',
+    '    one␛',
+    '    two',
+    '  Look.',
+  ])
+})
+
+it.each([
+  ['0.1.0', '0.1.1', true],
+  ['0.9.0', '0.10.0', true],
+  ['1.0.0', '0.10.0', false],
+  ['1.0.0', '1.0.0', false],
+  ['1.0.0-rc.1', '1.0.0', false],
+])('%s is older than %s: %s', (version, than, older) => {
+  expect(isOlder(version, than)).toBe(older)
+})
+
+it('the daemon gets nothing of the shell that decides what it does', () => {
+  const env = {
+    PATH: '/bin',
+    HOME: '/home/alice',
+    LANG: 'C.UTF-8',
+    LC_TIME: 'de_DE',
+    TZ: 'UTC',
+    NODE_OPTIONS: '--require evil',
+    LD_PRELOAD: '/evil.so',
+    SSH_AUTH_SOCK: '/agent',
+    MY_SECRET: 'x',
+    VOSCTL_DEBUG: '1',
+  }
+  expect(Object.keys(cleanEnvironment(env)).toSorted()).toEqual(['HOME', 'LANG', 'LC_TIME', 'PATH', 'TZ'])
+})
+
+it('times are as short as they can be without being wrong', () => {
+  expect(momentWords(at('13:58:02'), NOW)).toBe('13:58:02')
+  expect(momentWords(new Date(2026, 10, 20, 9, 5).getTime(), NOW)).toBe('11-20 09:05')
+  expect(momentWords(new Date(2025, 10, 20, 9, 5).getTime(), NOW)).toBe('2025-11-20 09:05')
+  expect(longDuration(6 * 86_400_000 + 3 * 3_600_000)).toBe('6d 3h')
+  expect([1, 2, 3, 4, 11, 12, 21, 112].map(ordinal).join(' ')).toBe('1st 2nd 3rd 4th 11th 12th 21st 112th')
+})
