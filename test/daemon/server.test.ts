@@ -265,6 +265,14 @@ describe('watching', () => {
     expect(events.reduce<Operation | null>(apply, null)).toEqual(ended)
   })
 
+  it('beats while somebody watches, with the clock and the place in the journal', { timeout: 15_000 }, async () => {
+    const { paths } = await serve()
+    const socket = await connect(paths.socket)
+    await value(socket, 'subscribe', { room: 'operations' })
+    const [beat] = (await once(socket as never, 'heartbeat')) as [{ now: number; cursor: number }]
+    expect(beat).toEqual({ now: expect.any(Number), cursor: 0 })
+  })
+
   it('shows a room only its own connection', async () => {
     const { house, paths } = await serve()
     const socket = await connect(paths.socket)

@@ -233,6 +233,32 @@ describe('leaving and coming back', { timeout: TIMEOUT }, () => {
     expect(device.ledger.authAttempts()).toHaveLength(2)
   })
 
+  it('lets what was sent come to its end on SIGTERM of the daemon, and takes on nothing new meanwhile', async () => {
+    const rig = new Rig()
+    const device = await rig.appliance('cucm-pub', scenario('publisher'), WATCHABLE)
+    const client = rig.start(['restart', 'cucm-pub'])
+    await until('the service moves', () => moving(client.output))
+    const { daemonPid } = rig
+    process.kill(daemonPid ?? 0, 'SIGTERM')
+    await until('it drains', () => rig.log().includes('stopping: SIGTERM, 1 active'))
+    expect((await rig.run(['restart', 'cucm-pub', '--no-start'])).status).toBe(7)
+    expect((await client.ended).status).toBe(0)
+    await until('it has stopped', () => rig.log().includes('vosd: stopped'))
+    expect(device.ledger.restarts()).toHaveLength(1)
+    expect(device.ledger.authAttempts()).toHaveLength(1)
+  })
+
+  it('leaves what was sent to the next daemon when it is told to stop now, and that one looks', async () => {
+    const rig = new Rig()
+    const device = await rig.appliance('cucm-pub', scenario('publisher'), WATCHABLE)
+    const client = rig.start(['restart', 'cucm-pub'])
+    await until('the service moves', () => moving(client.output))
+    await rig.prepare(['daemon', 'stop', '--now', '--yes'])
+    expect((await client.ended).status).toBe(0)
+    expect(device.ledger.restarts()).toHaveLength(1)
+    expect(device.ledger.authAttempts()).toHaveLength(2)
+  })
+
   it('cancels before the command was sent, and says that it is too late afterwards', async () => {
     const rig = new Rig()
     const device = await rig.appliance('cucm-pub', scenario('publisher'), { timeScale: 0.1 })
