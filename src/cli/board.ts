@@ -1,6 +1,9 @@
-import { apply, type Operation, type RecordedEvent } from '../core/operation.ts'
+import { apply, needsAcknowledgement, type Operation, type RecordedEvent } from '../core/operation.ts'
 import type { Snapshot } from '../core/protocol.ts'
 import type { Update } from './follow.ts'
+
+/** Longer than the daemon shows what has ended. */
+const FORGET_MS = 10 * 60_000
 
 /** Some events are missing in between: only a new snapshot helps. */
 export class HoleError extends Error {}
@@ -42,7 +45,18 @@ export class Board {
       if (known !== null && recorded.seq <= known.seq) continue
       const operation = this.#follow(known, recorded)
       this.#operations.set(operation.id, operation)
+      if (recorded.event.type === 'accepted') this.#forget(recorded.at)
       yield { type: 'event', recorded, operation }
+    }
+  }
+
+  /** What the daemon has taken off its board by now, so that a watch of months does not remember it either. */
+  #forget(now: number): void {
+    for (const operation of this.#operations.values()) {
+      const ended = operation.acknowledged?.at ?? operation.completedAt
+      if (ended !== null && !needsAcknowledgement(operation) && now - ended > FORGET_MS) {
+        this.#operations.delete(operation.id)
+      }
     }
   }
 

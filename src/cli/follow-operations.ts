@@ -76,15 +76,20 @@ export function roomFor(connectionIds: readonly number[]): RoomName {
 
 /**
  * Subscribes, so that nothing which happens from now on is missed.
- * @throws LeftError or NoAnswerError when we leave before anything was asked for
+ * @throws LeftError when a signal ends us first, and `tooLate` when our patience does
  */
-export async function beginWatch(client: Client, room: RoomName, signal: AbortSignal): Promise<Updates> {
+export async function beginWatch(
+  client: Client,
+  room: RoomName,
+  signal: AbortSignal,
+  tooLate: VosError = new NoAnswerError('your --timeout ended before the daemon answered. Nothing was started.'),
+): Promise<Updates> {
   const iterator = client.watch(room, { signal })[Symbol.asyncIterator]()
   // The board before anything was asked for says nothing about what will be.
   await iterator.next()
   if (signal.aborted) {
     if (signal.reason instanceof LeftError) throw signal.reason
-    throw new NoAnswerError('your --timeout ended before the daemon answered. Nothing was started.')
+    throw tooLate
   }
   return { [Symbol.asyncIterator]: () => iterator }
 }
@@ -120,6 +125,11 @@ export async function followOperations(context: Context, client: Client, followe
   if (last.every(isSettled)) return sayVerdict(context, followed, last)
   if (!departure.signal.aborted) throw outOfSight(last, 'the daemon no longer knows it')
   return sayFarewell(context, followed, last, departure.signal.reason)
+}
+
+/** Patience ended before the first look at work that is under way: it goes on, and the device may have been touched. */
+export function stillRunning(operations: readonly Operation[]): VosError {
+  return outOfSight(operations, 'your --timeout ended before the daemon answered')
 }
 
 /** Lost while the work went on. Not one of the codes 4 to 7: they would promise that the device was not touched. */

@@ -1,4 +1,5 @@
 import { isSettled, type Operation } from '../core/operation.ts'
+import { VosError } from '../core/errors.ts'
 import { NoAnswerError } from './client.ts'
 import type { Update, Updates } from './follow.ts'
 
@@ -41,6 +42,7 @@ async function complete(
     } catch (error) {
       if (error instanceof NoAnswerError) return null
       // The daemon does not know it any more: leaving it out tells the renderer so.
+      if (!(error instanceof VosError && error.code === 'unknown_operation')) throw error
     }
   }
   return [...board, ...fetched]

@@ -47,7 +47,7 @@ export function isInteractive({ io, flags }: Context): boolean {
 export async function insist(
   context: Context,
   question: { readonly what: string; readonly lines: readonly string[]; readonly text: string },
-  options: { readonly stdinTaken?: boolean } = {},
+  options: { readonly stdinTaken?: boolean; readonly signal?: AbortSignal } = {},
 ): Promise<void> {
   if (context.flags.yes) return
   if (!isInteractive(context) || options.stdinTaken) {
@@ -56,6 +56,6 @@ export async function insist(
     })
   }
   for (const line of question.lines) context.io.stderr.write(`${line}\n`)
-  if (await confirm(question.text, context.io)) return
+  if (await confirm(question.text, context.io, options.signal)) return
   throw new VosError('declined', 'you said no. Nothing was done.')
 }

@@ -83,7 +83,13 @@ async function stopIdle(client: Client): Promise<boolean> {
   const { active } = await client.request('daemon:stop', { mode: 'idle' })
   if (active > 0) return false
   client.close()
-  await waitForEnd(pid, AbortSignal.timeout(10_000))
+  const patience = AbortSignal.timeout(10_000)
+  await waitForEnd(pid, patience).catch((cause: unknown) => {
+    throw new VosError('daemon_start', `the older daemon (pid ${pid}) does not end.`, {
+      hint: 'Look: vosctl daemon status, vosctl daemon logs',
+      cause,
+    })
+  })
   return true
 }
 

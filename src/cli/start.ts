@@ -1,6 +1,7 @@
 import { VosError } from '../core/errors.ts'
 import type { StartRequest, StartResult } from '../core/protocol.ts'
 import { NoAnswerError, type Client } from './client.ts'
+import { LeftError } from './leaving.ts'
 import { RefusedError } from './refused-error.ts'
 
 const RECONNECT_MS = 30_000
@@ -35,7 +36,7 @@ export async function startOperations(
     try {
       await client.reconnect(AbortSignal.any([signal, AbortSignal.timeout(RECONNECT_MS)]))
     } catch (error) {
-      if (signal.aborted) throw signal.reason
+      if (signal.reason instanceof LeftError) throw signal.reason
       throw notConfirmed(error)
     }
   }

@@ -2,6 +2,7 @@ import { expect, it } from 'vitest'
 import { NoAnswerError } from '../../src/cli/client.ts'
 import type { Update } from '../../src/cli/follow.ts'
 import { only } from '../../src/cli/only.ts'
+import { VosError } from '../../src/core/errors.ts'
 import type { Operation } from '../../src/core/operation.ts'
 import { moving, sampleRestart, scene, sentAt } from './render-scenes.ts'
 
@@ -32,7 +33,7 @@ async function through(updates: readonly Update[], fetch: (id: string) => Promis
   return seen
 }
 
-const unknown = () => Promise.reject(new Error('there is no such operation'))
+const unknown = () => Promise.reject(new VosError('unknown_operation', 'there is no such operation'))
 
 it('lets through what belongs to the operations followed, and every sign of the daemon', async () => {
   const updates: Update[] = [

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { expectedMs, planLines } from '../../src/cli/commands/restart.ts'
+import { collapsed } from '../../src/cli/commands/logs.ts'
 import { historyLines } from '../../src/cli/commands/history.ts'
 import { inOrder, psLines } from '../../src/cli/commands/ps.ts'
 import { houseLines, operationLines } from '../../src/cli/commands/status.ts'
@@ -12,6 +13,7 @@ import { isOlder } from '../../src/cli/session.ts'
 import { longDuration, momentWords, ordinal } from '../../src/cli/times.ts'
 import { DEFAULT_TIMINGS } from '../../src/core/connection.ts'
 import type { ConnectionView } from '../../src/core/protocol.ts'
+import { ACCEPTED, record } from '../helpers/operations.ts'
 import { INFO } from './daemon-stand-in.ts'
 import { at, member, moving, sampleRestart, scene, sentAt, settled, USUAL } from './render-scenes.ts'
 
@@ -204,6 +206,19 @@ describe('connections', () => {
 describe('one event as a line', () => {
   it.each(sampleRestart().recorded.map((recorded) => [recorded.event.type, recorded] as const))('%s', (_, recorded) => {
     expect(eventLine(recorded)).toMatch(/^\d\d:\d\d:\d\d {2}\S/)
+  })
+
+  it('is one for all polls in a row', () => {
+    const polls = [1, 2, 1].map((times) => ({ type: 'repeated', times }) as const)
+    const events = record([ACCEPTED, ...polls, { type: 'sent' }, { type: 'repeated', times: 1 }])
+    expect(
+      collapsed(events).map(({ seq, event }) => [seq, event.type === 'repeated' ? event.times : event.type]),
+    ).toEqual([
+      [1, 'accepted'],
+      [4, 4],
+      [5, 'sent'],
+      [6, 1],
+    ])
   })
 
   it('keeps what a device says behind its bar, as text', () => {

@@ -58,7 +58,7 @@ const WAYS: Record<ExitStatus, (rig: Rig) => Promise<Ended>> = {
   7: (rig) => rig.run(['--no-start', 'ps']),
   8: async (rig) => {
     await underWay(rig)
-    return rig.run(['wait', 'last', '--timeout', '10ms'])
+    return rig.run(['wait', 'last', '--timeout', '1ms'])
   },
   9: async (rig) => {
     await withDevice(rig, 'publisher')

@@ -8,6 +8,7 @@ import {
   roomFor,
   SILENT,
   type Follower,
+  stillRunning,
 } from '../follow-operations.ts'
 import { findOperations } from '../operations.ts'
 
@@ -26,7 +27,8 @@ async function join(context: Context, words: readonly string[], follower: Follow
   const client = await context.connect({ revive: true })
   const found = await findOperations(client, words, context.user)
   using departure = beginDeparture(context)
-  const updates = await beginWatch(client, roomFor(found.map(({ connection }) => connection.id)), departure.signal)
+  const room = roomFor(found.map(({ connection }) => connection.id))
+  const updates = await beginWatch(client, room, departure.signal, stillRunning(found))
   // Again, now that nothing is missed any more: what happened between the two is in neither.
   const operations = await findOperations(
     client,

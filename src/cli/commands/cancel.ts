@@ -3,12 +3,13 @@ import { isSettled, type Operation } from '../../core/operation.ts'
 import type { Client } from '../client.ts'
 import { isMachine, printJson, type Context } from '../context.ts'
 import { toListJson } from '../json-documents.ts'
+import { LeftError } from '../leaving.ts'
 import { only } from '../only.ts'
 import { findOperations } from '../operations.ts'
 import { errorLines } from '../report.ts'
 import { clean } from '../renderers/words.ts'
 import { toOperationJson } from '../renderers/json.ts'
-import { beginDeparture, beginWatch } from '../follow-operations.ts'
+import { beginDeparture, beginWatch, stillRunning } from '../follow-operations.ts'
 
 /** Ends what was not sent yet, and says of the rest that it cannot be taken back. Of a batch: the waiting ones first. */
 export async function cancel(context: Context, word: string): Promise<ExitStatus> {
@@ -35,15 +36,23 @@ export async function cancel(context: Context, word: string): Promise<ExitStatus
 
 /** A login under way is broken off, which takes a moment; only then it is certain how it ended. */
 async function ending(client: Client, id: string, signal: AbortSignal): Promise<Operation> {
-  const updates = await beginWatch(client, 'operations', signal)
-  const now = await client.request('operation:get', { id })
-  if (isSettled(now)) return now
-  for await (const update of only(updates, [id], () => client.request('operation:get', { id }))) {
-    if (update.type === 'event' && isSettled(update.operation)) return update.operation
-    const found = update.type === 'snapshot' ? update.operations.find(isSettled) : undefined
-    if (found) return found
+  const fetch = () => client.request('operation:get', { id })
+  const before = await fetch()
+  const updates = await beginWatch(client, 'operations', signal, stillRunning([before]))
+  const iterator = updates[Symbol.asyncIterator]()
+  try {
+    const now = await fetch()
+    if (isSettled(now)) return now
+    for await (const update of only({ [Symbol.asyncIterator]: () => iterator }, [id], fetch)) {
+      if (update.type === 'event' && isSettled(update.operation)) return update.operation
+      const found = update.type === 'snapshot' ? update.operations.find(isSettled) : undefined
+      if (found) return found
+    }
+  } finally {
+    await iterator.return?.()
   }
-  return await client.request('operation:get', { id })
+  if (signal.reason instanceof LeftError) throw signal.reason
+  throw stillRunning([await fetch()])
 }
 
 function sayCancelled(context: Context, client: Client, operations: readonly Operation[], single: boolean): void {

@@ -62,14 +62,14 @@ async function stop(context: Context, client: Client, options: StopOptions): Pro
   const mode = options.drain ? 'drain' : options.now ? 'now' : 'idle'
   const { active } = await client.request('daemon:stop', { mode })
   if (mode === 'idle' && active > 0) {
-    await askToLeave(context, client)
+    await askToLeave(context, client, left.signal)
     await client.request('daemon:stop', { mode: 'now' })
   } else if (mode === 'drain' && active > 0) context.note(`waiting for ${active} operation${active === 1 ? '' : 's'}`)
   client.close()
   await waitForEnd(pid, left.signal)
 }
 
-async function askToLeave(context: Context, client: Client): Promise<void> {
+async function askToLeave(context: Context, client: Client, signal: AbortSignal): Promise<void> {
   const { operations } = await client.request('subscribe', { room: 'operations' })
   const open = operations.filter((operation) => !isSettled(operation))
   const now = context.now()
@@ -77,14 +77,15 @@ async function askToLeave(context: Context, client: Client): Promise<void> {
     (operation) =>
       `  ${operation.id}  ${describe(operation)} on ${clean(operation.connection.name)}: ${runningWords(operation, now)}`,
   )
-  await insist(context, {
+  const question = {
     what: `stopping the daemon while ${open.length} ${open.length === 1 ? 'operation is' : 'operations are'} under way`,
     lines: [
       ...lines,
       'The next daemon will look at what became of them. It sends nothing again. --drain waits instead.',
     ],
     text: 'Stop now?',
-  })
+  }
+  await insist(context, question, { signal })
 }
 
 /** Never starts one. */

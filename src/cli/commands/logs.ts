@@ -30,10 +30,14 @@ export async function logs(context: Context, word: string, { lines, follow }: Lo
     if (output === 'json') documents.push(toEventJson(recorded, operation))
     else context.print(output === 'jsonl' ? JSON.stringify(toEventJson(recorded, operation)) : eventLine(recorded))
   }
-  const recorded = await readEvents(client, operation.id)
+  const read = async () => {
+    const events = await readEvents(client, operation.id, seq)
+    return output === 'text' ? collapsed(events) : events
+  }
+  const recorded = await read()
   for (const one of lines === undefined ? recorded : recorded.slice(-lines)) say(one)
   const readOn = async () => {
-    for (const one of await readEvents(client, operation.id, seq)) say(one)
+    for (const one of await read()) say(one)
   }
   const status = follow && !isSettled(operation) ? await followLog(context, client, operation, readOn) : 0
   if (output === 'json') printJson(context, { schema: 'vosctl/log/v1', operation: operation.id, events: documents })
@@ -59,6 +63,19 @@ async function followLog(
   const { reason } = departure.signal
   if (reason instanceof LeftError) return statusOfSignal(reason.signal)
   return departure.signal.aborted ? 8 : 0
+}
+
+/** Polls of the device in a row are one line, with the time and the place of the last. */
+export function collapsed(events: readonly RecordedEvent[]): RecordedEvent[] {
+  const result: RecordedEvent[] = []
+  for (const recorded of events) {
+    const before = result.at(-1)?.event
+    const { event } = recorded
+    if (before?.type === 'repeated' && event.type === 'repeated') {
+      result[result.length - 1] = { ...recorded, event: { type: 'repeated', times: before.times + event.times } }
+    } else result.push(recorded)
+  }
+  return result
 }
 
 export async function readEvents(client: Client, id: string, afterSeq = 0): Promise<readonly RecordedEvent[]> {

@@ -37,7 +37,7 @@ export class AwakeWatch {
   #note(): void {
     const monotonic = performance.now()
     const wall = Date.now()
-    this.#isLate ||= monotonic - this.#monotonic > LIMIT_MS || wall - this.#wall > LIMIT_MS
+    this.#isLate ||= monotonic - this.#monotonic > LIMIT_MS || Math.abs(wall - this.#wall) > LIMIT_MS
     this.#monotonic = monotonic
     this.#wall = wall
   }

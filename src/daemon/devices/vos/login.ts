@@ -32,9 +32,10 @@ export async function waitForPrompt(terminal: Terminal, name: string, timings: T
       if (prompt) return prompt
     }
     if (quietMs >= nudgeMs) {
-      const isStuck = pending.plain.trim() !== '' && (isNudged || isForeignShell(pending.plain))
-      if (isStuck) throw unexpectedPrompt(name, terminal)
-      if (isWelcomed && !isNudged) {
+      const stands = pending.plain.trim() !== ''
+      if (stands && (isNudged || isForeignShell(pending.plain))) throw unexpectedPrompt(name, terminal)
+      // What stands there may be a question, and Enter would be an answer to it.
+      if (!stands && isWelcomed && !isNudged) {
         isNudged = true
         terminal.enter()
         continue
