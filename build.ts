@@ -27,7 +27,11 @@ await Promise.all([
     minifySyntax: true,
     chunkNames: 'cli/[name]-[hash]',
     external: ['ssh2', 'better-sqlite3', 'bufferutil', 'utf-8-validate'],
-    alias: { 'react-devtools-core': './src/cli/views/no-devtools.ts' },
+    alias: {
+      'react-devtools-core': './src/cli/views/no-devtools.ts',
+      // Only for polling, which is off; it would load child_process and https.
+      'xmlhttprequest-ssl': './src/cli/views/no-devtools.ts',
+    },
     // What is CommonJS inside the bundle still asks for Node's own modules by `require`.
     banner: {
       js: "import { createRequire as __createRequire } from 'node:module';const require=__createRequire(import.meta.url);",

@@ -6,7 +6,8 @@ import { guardStream } from './renderers/line-writer.ts'
 
 /** The only file that ends the process. */
 async function main(argv: readonly string[]): Promise<number> {
-  if (argv.length === 1 && (argv[0] === '--version' || argv[0] === '-V')) {
+  // Before anything is loaded; after global flags too, but never in the place of a command.
+  if (argv[0]?.startsWith('-') && ['--version', '-V'].includes(argv.at(-1) ?? '')) {
     process.stdout.write(`${VERSION}\n`)
     return 0
   }

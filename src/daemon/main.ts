@@ -26,6 +26,7 @@ import { Store } from './store/store.ts'
 const IDLE_MS = 60 * 60_000
 /** How long SIGTERM lets the devices finish; systemd would kill after 90 s. */
 const DRAIN_MS = 75_000
+const REPEATED_SIGNAL_MS = 1000
 
 /** The composition root of the daemon: builds the parts, listens, and takes everything down again. */
 async function main(): Promise<void> {
@@ -127,11 +128,15 @@ async function main(): Promise<void> {
   watchIdle()
 
   process.on('SIGHUP', () => undefined)
+  let firstSignalAt: number | undefined
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {
-      // The second signal, or the end of the time to drain, leaves what runs to the next daemon, which looks at it.
-      if (stopping) leaveNow.abort()
-      else setTimeout(() => leaveNow.abort(), DRAIN_MS).unref()
+      const now = performance.now()
+      // The second signal, or the end of the time to drain, leaves what runs to the next daemon, which looks at it. One
+      // that follows at once is the same one: a supervisor tells the whole group, and `daemon run` passes it on.
+      if (firstSignalAt === undefined) setTimeout(() => leaveNow.abort(), DRAIN_MS).unref()
+      else if (now - firstSignalAt > REPEATED_SIGNAL_MS) leaveNow.abort()
+      firstSignalAt ??= now
       void stop(signal)
     })
   }

@@ -71,7 +71,7 @@ export function houseLines(
   const up = longDuration(now - daemon.startedAt)
   const lines = [
     `daemon ${daemon.version} pid ${daemon.pid} up ${up}`,
-    `${connections.length} connections   ${running} running   ${queued} queued   ${unknown} unknown`,
+    `${connections.length} ${connections.length === 1 ? 'connection' : 'connections'}   ${running} running   ${queued} queued   ${unknown} unknown`,
     `${done} done, ${failed} failed in the last 5 minutes`,
   ]
   if (connections.length === 0) return [...lines, '', ...FIRST_STEPS]
