@@ -125,16 +125,17 @@ describe('the Unix socket', () => {
     ['is open to others', (directory: string) => fs.mkdirSync(directory, { mode: 0o755 }), 'is open to other users'],
     ['is a file', (directory: string) => fs.writeFileSync(directory, ''), 'Cannot make'],
     ['is a link', (directory: string) => fs.symlinkSync(os.tmpdir(), directory), 'is not a directory'],
-    [
-      'belongs to somebody else',
-      (directory: string) => (fs.mkdirSync(directory, { mode: 0o700 }), fs.chownSync(directory, 65534, 65534)),
-      'belongs to uid 65534',
-    ],
-  ])('refuses a state directory that %s', (what, make, message) => {
-    if (what.startsWith('belongs') && process.getuid?.() !== 0) return
+  ])('refuses a state directory that %s', (_, make, message) => {
     const directory = path.join(temporaryDirectory(), 'state')
     make(directory)
     expect(() => prepareStateDirectory(statePaths(directory))).toThrow(message)
+  })
+
+  it.skipIf(process.getuid?.() !== 0)('refuses a state directory that belongs to somebody else', () => {
+    const directory = path.join(temporaryDirectory(), 'state')
+    fs.mkdirSync(directory, { mode: 0o700 })
+    fs.chownSync(directory, 65_534, 65_534)
+    expect(() => prepareStateDirectory(statePaths(directory))).toThrow('belongs to uid 65534')
   })
 })
 

@@ -3,6 +3,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import Database from 'better-sqlite3'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { refuseSecondStore } from '../../src/daemon/lifecycle.ts'
 import { countConnections, migrate, openDatabase } from '../../src/daemon/store/database.ts'
 import { MIGRATIONS } from '../../src/daemon/store/migrations.ts'
 import { quantile } from '../../src/daemon/store/operations.ts'
@@ -120,6 +121,22 @@ describe('the database file', () => {
     expect(countConnections(file)).toBeNull()
     other.close()
     expect(countConnections(file)).toBe(1)
+  })
+})
+
+describe('a second store', () => {
+  it('is refused when a variable leads to it while the usual place holds connections, and named with it', () => {
+    const usual = path.join(temporaryDirectory(), 'usual')
+    fs.mkdirSync(usual)
+    expect(() => refuseSecondStore('/elsewhere', usual)).not.toThrow()
+    const { store: house } = store(path.join(usual, 'vosctl.db'))
+    const refuse = () => refuseSecondStore('/elsewhere', usual)
+    expect(refuse).toThrow(
+      expect.objectContaining({ code: 'state_directory', message: expect.stringContaining(usual) }),
+    )
+    expect(() => refuseSecondStore(usual, usual)).not.toThrow()
+    house.close()
+    expect(refuse).not.toThrow()
   })
 })
 
