@@ -33,10 +33,7 @@ export class Rig {
   readonly #children = new Set<ChildProcess>()
 
   constructor() {
-    onTestFinished(async () => {
-      for (const child of this.#children) child.kill('SIGKILL')
-      await this.killDaemon()
-    })
+    onTestFinished(() => this.#killAll())
   }
 
   /** Starts the built client; ends on its own or with the test. */
@@ -105,11 +102,22 @@ export class Rig {
   async killDaemon(): Promise<void> {
     const pid = this.daemonPid
     if (pid === null) return
-    try {
-      process.kill(pid, 'SIGKILL')
-      while (isAlive(pid)) await new Promise(setImmediate)
-    } catch {
-      // It was gone already.
+    kill(pid)
+    while (isAlive(pid)) await new Promise(setImmediate)
+  }
+
+  /**
+   * Everything that was started on this state directory, and whatever that has started. A daemon that lost the race for
+   * the lock may still be on its way in, and would make itself at home in a directory that is gone.
+   */
+  async #killAll(): Promise<void> {
+    for (const child of this.#children) child.kill('SIGKILL')
+    await this.killDaemon()
+    while (fs.existsSync('/proc')) {
+      const left = fs.readdirSync('/proc').filter((name) => /^\d+$/.test(name) && isOurs(name, this.state))
+      if (left.length === 0) return
+      for (const pid of left) kill(Number(pid))
+      await new Promise(setImmediate)
     }
   }
 
@@ -128,6 +136,23 @@ export function timings(timeScale: number): string[] {
     reconnectMs: Math.max(5000, DEFAULT_TIMINGS.reconnectMs * timeScale),
   }
   return Object.entries(scaled).flatMap(([name, ms]) => ['--timing', `${name.replace(/Ms$/, '')}=${ms}ms`])
+}
+
+/** A zombie has no command line any more. */
+function isOurs(pid: string, state: string): boolean {
+  try {
+    return Number(pid) !== process.pid && fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(state)
+  } catch {
+    return false
+  }
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // It was gone already.
+  }
 }
 
 function isAlive(pid: number): boolean {
