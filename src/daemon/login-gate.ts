@@ -34,24 +34,23 @@ export class Slots {
   }
 
   async use<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
-    const leave = await this.#enter(signal)
+    await this.#enter(signal)
     try {
       return await work()
     } finally {
-      leave()
+      this.#leave()
     }
   }
 
-  async #enter(signal: AbortSignal): Promise<() => void> {
+  async #enter(signal: AbortSignal): Promise<void> {
     if (this.#free > 0) {
       this.#free--
-      return () => this.#leave()
+      return
     }
     const { promise, resolve } = Promise.withResolvers<void>()
     this.#waiting.push(resolve)
     try {
       await waitFor(promise, signal)
-      return () => this.#leave()
     } catch (error) {
       const index = this.#waiting.indexOf(resolve)
       if (index === -1) this.#leave()

@@ -17,6 +17,7 @@ import { reconcile } from '../core/recipes/reconcile.ts'
 import { serviceRestart } from '../core/recipes/service-restart.ts'
 import { sshTest } from '../core/recipes/ssh-test.ts'
 import type { Recipe } from '../core/recipes/steps.ts'
+import { noCredential } from './devices/credential-kind.ts'
 import type { DeviceRequest } from './devices/device-request.ts'
 import { execute } from './executor.ts'
 import { LoginGate, Slots } from './login-gate.ts'
@@ -169,8 +170,7 @@ export class Manager {
       return { code: 'host_key_unpinned', message: `${name} has no pinned host key. Nothing was sent.`, hint, ...about }
     }
     if (connection.credential.type === 'none') {
-      const hint = `Set one: vosctl credentials set ${name}`
-      return { code: 'no_credential', message: `${name} has no credential. Nothing was sent.`, hint, ...about }
+      return { ...noCredential(name).toInfo(), ...about }
     }
     const service = request.service ?? connection.service
     if (request.operationType === 'service_restart' && service === null) {

@@ -1,6 +1,6 @@
 import type { KeyObject } from 'node:crypto'
 import type { Connection } from '../core/connection.ts'
-import { VosError } from '../core/errors.ts'
+import { noCredential } from './devices/credential-kind.ts'
 import { readPrivateKey, unsealPassword } from './ssh/credentials.ts'
 import type { Secret } from './ssh/session.ts'
 import type { Store } from './store/store.ts'
@@ -26,8 +26,6 @@ export function createSecretReader(
       default:
         credential satisfies never
     }
-    throw new VosError('no_credential', `${name} has no credential.`, {
-      hint: `Set one: vosctl credentials set ${name}`,
-    })
+    throw noCredential(name)
   }
 }

@@ -9,6 +9,7 @@ import {
 } from '../../src/core/operation.ts'
 import type { Usual } from '../../src/core/progress.ts'
 import { ACCEPTED, FACTS } from '../helpers/operations.ts'
+import { until as waitUntil } from '../helpers/wait.ts'
 
 /** Operations as the daemon would report them: built from events, at times of one afternoon. */
 
@@ -189,11 +190,7 @@ export function linesOf(text: string): string[] {
 
 /** Turns the loop until a condition holds; fails the test when it never does. */
 export async function until(holds: () => boolean, what = 'the condition'): Promise<void> {
-  const end = performance.now() + 4000
-  while (!holds()) {
-    if (performance.now() > end) throw new Error(`${what} did not come true within 4 s`)
-    await new Promise((resolve) => setTimeout(resolve, 5))
-  }
+  await waitUntil(what, holds, 4000)
 }
 
 function raise(message: string): never {

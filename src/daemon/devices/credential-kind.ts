@@ -13,10 +13,15 @@ export function credentialKind({ credential, name }: Connection): Secret['type']
     case 'key':
       return 'key'
     case 'none':
-      throw new VosError('no_credential', `${name} has no credential. Nothing was sent.`, {
-        hint: `Set one: vosctl credentials set ${name}`,
-      })
+      throw noCredential(name)
     default:
       return credential satisfies never
   }
+}
+
+/** The one wording for a connection that names no credential, or whose sealed one is gone. */
+export function noCredential(name: string): VosError {
+  return new VosError('no_credential', `${name} has no credential. Nothing was sent.`, {
+    hint: `Set one: vosctl credentials set ${name}`,
+  })
 }
