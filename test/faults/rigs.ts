@@ -1,0 +1,14 @@
+import type { Rig } from './rig.ts'
+
+interface RigEntry {
+  readonly name: string
+  /** What it attacks, in one line. */
+  readonly what: string
+  /** Loaded when it runs: no rig needs the packages of another. */
+  readonly load: () => Promise<Rig>
+  /** Cases of a full run and of the sample that every test run makes. */
+  readonly full: number
+  readonly sample: number
+}
+
+export const RIGS: readonly RigEntry[] = []
