@@ -2,6 +2,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import type { Server } from 'node:http'
 import { VosError } from '../core/errors.ts'
+import { failpoint } from './failpoint.ts'
 import { countConnections } from './store/database.ts'
 
 /** The kernel's limit for the path of a Unix socket, in bytes. */
@@ -39,6 +40,7 @@ export function prepareStateDirectory({ directory, socket }: StatePaths): void {
 function makeOwn(directory: string): void {
   try {
     fs.mkdirSync(directory, { recursive: true, mode: 0o700 })
+    failpoint('directory.made')
   } catch (error) {
     throw new VosError('state_directory', `Cannot make ${directory}: ${(error as Error).message}.`, { cause: error })
   }
@@ -82,7 +84,11 @@ export async function listen(server: Server, { socket }: StatePaths): Promise<vo
       hint: 'Move it away.',
     })
   }
-  if (stat) fs.unlinkSync(socket)
+  if (stat) {
+    failpoint('socket.stale')
+    fs.unlinkSync(socket)
+    failpoint('socket.unlinked')
+  }
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   server.once('error', reject)
   // Bound within this call, so the socket is 0600 from its first moment.
@@ -93,11 +99,13 @@ export async function listen(server: Server, { socket }: StatePaths): Promise<vo
     process.umask(umask)
   }
   await promise
+  failpoint('socket.bound')
   server.removeListener('error', reject)
 }
 
 export function writeHolder({ holder }: StatePaths, version: string): void {
   fs.writeFileSync(holder, JSON.stringify({ pid: process.pid, version }), { mode: 0o600 })
+  failpoint('holder.written')
 }
 
 /** `pid 2214, vosctl 0.1.0`, as the holder wrote it; what a person can use, if it is still true. */

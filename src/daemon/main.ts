@@ -6,6 +6,7 @@ import { exitStatus, exitStatusOf, VosError } from '../core/errors.ts'
 import { isSettled } from '../core/operation.ts'
 import { PROTOCOL_VERSION, type DaemonInfo } from '../core/protocol.ts'
 import { VERSION } from '../core/version.ts'
+import { failpoint } from './failpoint.ts'
 import { createHandlers } from './handlers.ts'
 import { openDevice } from './devices/open.ts'
 import {
@@ -83,11 +84,15 @@ async function main(): Promise<void> {
   const stop = (reason: string): Promise<void> => {
     stopping ??= (async () => {
       log(`stopping: ${reason}, ${manager.active} active`)
+      failpoint('drain.begin')
       await manager.drain(leaveNow.signal)
+      failpoint('drain.done')
       await server.close()
+      failpoint('server.closed')
       clearTimeout(idle)
       fs.rmSync(paths.holder, { force: true })
       store.close()
+      failpoint('store.closed')
       log('stopped')
     })()
     return stopping
@@ -124,6 +129,7 @@ async function main(): Promise<void> {
   await listen(server.http, paths)
   // In the same turn, so no request can come between.
   manager.recover()
+  failpoint('recovered')
   log(`vosctl ${VERSION} listens on ${paths.socket} (pid ${process.pid})`)
   watchIdle()
 

@@ -17,6 +17,7 @@ import {
 } from '../core/protocol.ts'
 import { explain, REQUESTS } from '../core/schemas.ts'
 import { VERSION } from '../core/version.ts'
+import { failpoint } from './failpoint.ts'
 import { Feed, type Watcher } from './feed.ts'
 import type { Handlers } from './handlers.ts'
 import type { Manager } from './manager.ts'
@@ -103,6 +104,7 @@ export function createVosServer(options: ServerOptions): RunningServer {
         }
         const send = (batch: Omit<EventBatch, 'room'>) => {
           const { promise, resolve } = Promise.withResolvers<void>()
+          failpoint('events.before')
           socket.emit('events', { ...batch, room }, resolve)
           return promise
         }
@@ -131,7 +133,11 @@ export function createVosServer(options: ServerOptions): RunningServer {
       if (typeof name !== 'string' || !Object.hasOwn(REQUESTS, name)) {
         return answer(refuse(new VosError('bad_request', 'The daemon does not know this request.')))
       }
-      void respond(name as RequestName, input, table).then(answer)
+      void respond(name as RequestName, input, table).then((reply) => {
+        failpoint('reply.before', () => name)
+        answer(reply)
+        failpoint('reply.after', () => `${name} ${JSON.stringify(reply)}`)
+      })
     })
     // Without a listener a refused packet would be an uncaught error.
     socket.on('error', () => undefined)

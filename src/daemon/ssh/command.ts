@@ -1,6 +1,7 @@
 import type { ClientChannel } from 'ssh2'
 import { VosError } from '../../core/errors.ts'
 import { oneLine, sanitise } from '../../core/text.ts'
+import { failpoint } from '../failpoint.ts'
 import { timedOut, where } from './faults.ts'
 import type { Link } from './link.ts'
 import { quoteCommand } from './quoting.ts'
@@ -64,6 +65,7 @@ export function startCommand(link: Link, words: readonly string[], options: Star
     if (isSent || link.isEnded) return
     try {
       options.beforeSending?.()
+      if (options.beforeSending) failpoint('command.before')
     } catch (error) {
       link.end(error)
       return

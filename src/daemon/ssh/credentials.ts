@@ -5,6 +5,7 @@ import { dirname } from 'node:path'
 import ssh2 from 'ssh2'
 import { VosError } from '../../core/errors.ts'
 import { oneLine } from '../../core/text.ts'
+import { failpoint } from '../failpoint.ts'
 
 const KEY_BYTES = 32
 const NONCE_BYTES = 12
@@ -159,7 +160,9 @@ async function makeKey(path: string): Promise<Buffer> {
     await file.close()
   }
   try {
+    failpoint('key.written')
     await link(draft, path)
+    failpoint('key.linked')
   } catch (error) {
     // Another daemon was faster, and its key is the key.
     const theirs = (error as NodeJS.ErrnoException).code === 'EEXIST' ? await readKey(path) : null

@@ -3,6 +3,7 @@ import { Client, type AuthHandlerMiddleware, type ClientErrorExtensions, type Ne
 import type { AlgorithmProfile, HostKey, Timings } from '../../core/connection.ts'
 import { VosError } from '../../core/errors.ts'
 import { oneLine } from '../../core/text.ts'
+import { failpoint, failpointsAroundWrites } from '../failpoint.ts'
 import { offerFor } from './algorithms.ts'
 import {
   closedHere,
@@ -205,8 +206,11 @@ export class Link {
     const { host, port, timings } = this.#options
     const connected = new Promise<void>((resolve) => this.#socket.once('connect', () => resolve()))
     this.#socket.setNoDelay(true)
+    failpointsAroundWrites(this.#socket)
+    failpoint('connect.before')
     this.#socket.connect({ host, port, autoSelectFamilyAttemptTimeout: ADDRESS_ATTEMPT_MS })
     await this.within(connected, timings.connectMs, () => timedOut('connect_timeout', this.peer, timings.connectMs))
+    failpoint('connect.after')
     this.stage = 'ident'
   }
 

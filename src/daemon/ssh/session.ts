@@ -1,6 +1,7 @@
 import type { AlgorithmProfile, HostKey, Timings } from '../../core/connection.ts'
 import { VosError } from '../../core/errors.ts'
 import { oneLine } from '../../core/text.ts'
+import { failpoint } from '../failpoint.ts'
 import { Authentication, type Secret } from './authentication.ts'
 import { toChannel, type Channel } from './channel.ts'
 import {
@@ -109,8 +110,10 @@ export class SshSession {
       link.scrub = (text) => text.replaceAll(secret.password, '[password]')
     }
     try {
+      failpoint('login.before')
       const attempt = this.#authentication.attempt(secret, method)
       await link.within(attempt, loginMs, () => timedOut('login_timeout', link.peer, loginMs))
+      failpoint('login.after')
     } catch (error) {
       await link.close()
       throw error

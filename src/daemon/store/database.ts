@@ -2,6 +2,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import Database from 'better-sqlite3'
 import { VosError } from '../../core/errors.ts'
+import { failpoint } from '../failpoint.ts'
 import { MIGRATIONS } from './migrations.ts'
 
 /** "VOSC" in the file's header: tells our database from any other SQLite file. */
@@ -19,11 +20,14 @@ export function openDatabase(file: string): SqliteDatabase {
   const db = connect(file)
   try {
     lock(db, file)
+    failpoint('database.locked')
     // Until here nothing was written: a file that is refused stays as it was.
     checkVersion(db, file)
     check(db, file)
     assertSafeWrites(db, file)
+    failpoint('database.checked')
     migrate(db, MIGRATIONS.length, file)
+    failpoint('database.migrated')
     return db
   } catch (error) {
     db.close()
@@ -56,6 +60,7 @@ export function migrate(db: SqliteDatabase, version: number, file: string | null
     const backup = `${file}.before-v${version}-${Date.now()}`
     db.prepare('VACUUM INTO ?').run(backup)
     fs.chmodSync(backup, 0o600)
+    failpoint('migrate.backup')
   }
   while (current !== version) {
     const up = current < version
@@ -65,7 +70,9 @@ export function migrate(db: SqliteDatabase, version: number, file: string | null
     db.transaction(() => {
       db.exec(up ? step.up : step.down)
       db.pragma(`user_version = ${next}`)
+      failpoint('migrate.commit')
     })()
+    failpoint('migrate.done')
     current = next
   }
 }
@@ -80,6 +87,7 @@ function createDatabase(file: string): void {
   const temporary = `${file}.new-${process.pid}`
   fs.rmSync(temporary, { force: true })
   fs.closeSync(fs.openSync(temporary, 'wx', 0o600))
+  failpoint('create.begun')
   try {
     const db = new Database(temporary)
     db.pragma(`application_id = ${APPLICATION_ID}`)
@@ -87,8 +95,11 @@ function createDatabase(file: string): void {
     db.pragma('synchronous = FULL')
     migrate(db, MIGRATIONS.length, null)
     db.close()
+    failpoint('create.built')
     fs.linkSync(temporary, file)
+    failpoint('create.linked')
     syncDirectory(path.dirname(file))
+    failpoint('create.synced')
   } catch (error) {
     // Another daemon was first: its database is as good as ours.
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw wrap(error, `Cannot create ${file}`)

@@ -8,6 +8,7 @@ import {
   type RecordedEvent,
 } from '../../core/operation.ts'
 import type { Usual } from '../../core/progress.ts'
+import { failpoint } from '../failpoint.ts'
 import type { SqliteDatabase } from './database.ts'
 
 export interface Recorded {
@@ -73,6 +74,7 @@ export class OperationTable {
     const { lastInsertRowid } = this.#db
       .prepare('INSERT INTO operation_events (operation_id, seq, at, event) VALUES (?, ?, ?, ?)')
       .run(id, seq, at, JSON.stringify(event))
+    failpoint(`event.${event.type}`, () => id)
     const recorded = { cursor: Number(lastInsertRowid), operationId: id, seq, at, event }
     return { recorded, operation: apply(before, recorded) }
   }

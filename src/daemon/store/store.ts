@@ -1,4 +1,5 @@
 import { VosError } from '../../core/errors.ts'
+import { failpoint } from '../failpoint.ts'
 import { ConnectionTable } from './connections.ts'
 import { isBusy, type SqliteDatabase } from './database.ts'
 import { OperationTable } from './operations.ts'
@@ -26,13 +27,17 @@ export class Store {
     if (this.#broken) throw this.#broken
     let inside = true
     try {
-      return this.#db
+      failpoint('write.begin')
+      const result = this.#db
         .transaction(() => {
           const result = work()
           inside = false
+          failpoint('write.commit')
           return result
         })
         .immediate()
+      failpoint('write.done')
+      return result
     } catch (error) {
       if (error instanceof VosError) throw error
       const code = (error as { code?: unknown }).code

@@ -1,6 +1,7 @@
 import type { Connection } from '../../../core/connection.ts'
 import { VosError } from '../../../core/errors.ts'
 import { oneLine } from '../../../core/text.ts'
+import { failpoint } from '../../failpoint.ts'
 import type { Channel } from '../../ssh/channel.ts'
 import { toCommandLine, type Command } from './command.ts'
 import { createLineReader, type Line } from './line-reader.ts'
@@ -87,14 +88,18 @@ export class Terminal {
   type(command: Command): string {
     const line = toCommandLine(command)
     this.forget()
+    failpoint('type.before')
     this.#send(line)
+    failpoint('type.after')
     return line
   }
 
   /** Sends the one byte that means Enter. */
   enter(): void {
     this.#reader.touch(performance.now())
+    failpoint('enter.before')
     this.#send(this.#options.connection.enter === 'cr' ? '\r' : '\n')
+    failpoint('enter.after')
   }
 
   /** Answers a pager; its question is forgotten. */
