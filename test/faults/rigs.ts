@@ -11,4 +11,12 @@ interface RigEntry {
   readonly sample: number
 }
 
-export const RIGS: readonly RigEntry[] = []
+export const RIGS: readonly RigEntry[] = [
+  {
+    name: 'kills',
+    what: 'SIGKILL before and after every durable step and every packet',
+    load: async () => (await import('./kills.ts')).default,
+    full: Infinity,
+    sample: 40,
+  },
+]

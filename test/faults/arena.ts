@@ -1,0 +1,215 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createConnection } from 'node:net'
+import os from 'node:os'
+import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Client } from '../../src/cli/client.ts'
+import { DEFAULT_TIMINGS, type Timings } from '../../src/core/connection.ts'
+import { VERSION } from '../../src/core/version.ts'
+import { loadSealingKey, sealPassword } from '../../src/daemon/ssh/credentials.ts'
+import { openDatabase } from '../../src/daemon/store/database.ts'
+import { Store } from '../../src/daemon/store/store.ts'
+import { startSimulator, type Scenario, type Simulator, type SimulatorOptions } from '../../src/simulator/index.ts'
+import { check, readHouse } from './check.ts'
+import { ROOT } from './root.ts'
+
+/** An hour of an appliance's life in a few seconds, and time limits of the daemon in proportion. */
+const TIME_SCALE = 0.002
+const TIMINGS: Partial<Timings> = {
+  quietMs: 20,
+  nudgeMs: 300,
+  pollMs: DEFAULT_TIMINGS.pollMs * TIME_SCALE,
+  pollLimitMs: 3000,
+  reconnectMs: 5000,
+}
+
+/** How a process ended. */
+export interface Ended {
+  readonly status: number | null
+  readonly signal: NodeJS.Signals | null
+}
+
+export interface DaemonOptions {
+  readonly env?: Readonly<Record<string, string>>
+  /** What the daemon is started under: `strace` with its arguments, say. */
+  readonly under?: readonly string[]
+}
+
+export interface Daemon {
+  readonly child: ChildProcess
+  readonly ended: Promise<Ended>
+  readonly over: () => boolean
+  /** All that it has written to stderr so far. */
+  readonly words: () => string
+}
+
+/** One house for one case: a state directory, appliances, and daemons one after the other. All of it ends with it. */
+export class Arena implements AsyncDisposable {
+  readonly directory: string
+  readonly state: string
+  readonly config: string
+  readonly socket: string
+  readonly database: string
+  readonly simulators: Simulator[] = []
+  /** Operations that a client was told of. */
+  readonly acknowledged = new Set<string>()
+  readonly texts: string[] = []
+  readonly #program: string
+  readonly #children = new Set<ChildProcess>()
+
+  constructor(program: string) {
+    this.#program = program
+    this.directory = mkdtempSync(path.join(existsSync('/dev/shm') ? '/dev/shm' : os.tmpdir(), 'vosf-'))
+    this.state = path.join(this.directory, 'state')
+    this.config = path.join(this.directory, 'config')
+    this.socket = path.join(this.state, 'run', 'vosd.sock')
+    this.database = path.join(this.state, 'vosctl.db')
+  }
+
+  /** Appliances as connections with pinned key and sealed password, written while no daemon runs. */
+  async furnish(
+    appliances: readonly {
+      readonly name: string
+      readonly scenario: Scenario
+      readonly simulator?: SimulatorOptions
+      readonly timings?: Partial<Timings>
+      /** Not the appliance's own: a proxy before it. */
+      readonly port?: (simulator: Simulator) => number
+      readonly password?: string
+    }[],
+  ): Promise<void> {
+    mkdirSync(this.state, { recursive: true, mode: 0o700 })
+    mkdirSync(this.config, { recursive: true, mode: 0o700 })
+    const key = await loadSealingKey(path.join(this.config, 'key'))
+    const store = new Store(openDatabase(this.database), () => undefined)
+    try {
+      for (const { name, scenario, simulator: options, timings, port, password } of appliances) {
+        const simulator = await startSimulator(scenario, { timeScale: TIME_SCALE, ...options })
+        this.simulators.push(simulator)
+        const { host, username, hostKey } = simulator
+        const at = port?.(simulator) ?? simulator.port
+        store.write(() => {
+          const { id } = store.connections.add(
+            { name, host, port: at, username, timings: { ...TIMINGS, ...timings } },
+            Date.now(),
+          )
+          store.connections.pin(id, hostKey)
+          const binding = { connectionId: id, host, port: at, username }
+          store.connections.setSealedPassword(id, sealPassword(key, password ?? simulator.password, binding))
+        })
+      }
+    } finally {
+      store.close()
+    }
+  }
+
+  daemon({ env = {}, under = [] }: DaemonOptions = {}): Daemon {
+    const program = [process.execPath, this.#program, '--state-dir', this.state, '--config-dir', this.config]
+    const [file = '', ...args] = [...under, ...program]
+    const child = spawn(file, args, {
+      cwd: ROOT,
+      env: { PATH: process.env['PATH'], LANG: 'C.UTF-8', ...env },
+      stdio: ['ignore', 'ignore', 'pipe'],
+      // With all that it starts a group of its own, so that all of it can be ended.
+      detached: true,
+    })
+    this.#children.add(child)
+    let words = ''
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (words += text))
+    const ended = once(child, 'close').then(([status, signal]): Ended => {
+      this.#children.delete(child)
+      this.texts.push(words)
+      return { status: status as number | null, signal: signal as NodeJS.Signals | null }
+    })
+    return { child, ended, over: () => child.exitCode !== null || child.signalCode !== null, words: () => words }
+  }
+
+  /** Resolves when a daemon takes connections, or to false when `daemon` has ended before that. */
+  async isUp(daemon: Daemon, limitMs = 30_000): Promise<boolean> {
+    for (const giveUpAt = performance.now() + limitMs; performance.now() < giveUpAt; await sleep(5)) {
+      if (daemon.over()) return false
+      if (await accepts(this.socket)) return true
+    }
+    throw new Error(`no daemon listens after ${limitMs} ms:\n${daemon.words()}`)
+  }
+
+  connect(): Promise<Client> {
+    return Client.connect({ socketPath: this.socket, version: VERSION })
+  }
+
+  /** The built client. It starts no daemon: the case decides which one runs. */
+  cli(args: readonly string[]): {
+    readonly ended: Promise<Ended>
+    readonly output: { stdout: string; stderr: string }
+  } {
+    const command = [path.join(ROOT, 'bin', 'vosctl'), '--state-dir', this.state, '--no-start', ...args]
+    const child = spawn(process.execPath, command, {
+      env: { PATH: process.env['PATH'], LANG: 'C.UTF-8', VOSCTL_CONFIG_DIR: this.config },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    this.#children.add(child)
+    const output = { stdout: '', stderr: '' }
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (output.stdout += text))
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (output.stderr += text))
+    const ended = once(child, 'close').then(([status, signal]): Ended => {
+      this.#children.delete(child)
+      this.texts.push(output.stdout, output.stderr)
+      for (const [id] of output.stdout.matchAll(/\b[rt]-[0-9a-z]{6}\b/g)) this.acknowledged.add(id)
+      return { status: status as number | null, signal: signal as NodeJS.Signals | null }
+    })
+    return { ended, output }
+  }
+
+  /** Every broken promise, now that no daemon runs. */
+  check(): string[] {
+    return check(readHouse(this.database), {
+      devices: this.simulators,
+      acknowledged: this.acknowledged,
+      secrets: this.simulators.map(({ password }) => password),
+      directories: [this.directory],
+      texts: this.texts,
+    })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const child of this.#children) killGroup(child)
+    while (this.#children.size > 0) await sleep(2)
+    await Promise.all(this.simulators.map((simulator) => simulator.stop()))
+    rmSync(this.directory, { recursive: true, force: true })
+  }
+}
+
+/** As a power cut for the process and for all that it has started. */
+export function killGroup({ pid }: ChildProcess): void {
+  if (pid === undefined) return
+  for (const target of [-pid, pid]) {
+    try {
+      process.kill(target, 'SIGKILL')
+    } catch {
+      // It is gone, or leads no group.
+    }
+  }
+}
+
+/** Whether the kernel has stopped this process. */
+export function isStopped({ pid }: ChildProcess): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') T ')
+  } catch {
+    return false
+  }
+}
+
+async function accepts(socketPath: string): Promise<boolean> {
+  const socket = createConnection(socketPath)
+  try {
+    await once(socket, 'connect')
+    return true
+  } catch {
+    return false
+  } finally {
+    socket.destroy()
+  }
+}

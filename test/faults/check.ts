@@ -1,0 +1,185 @@
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import path from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
+import Database from 'better-sqlite3'
+import { apply, CONFLICT_GROUP, type Operation, type RecordedEvent } from '../../src/core/operation.ts'
+import type { Simulator } from '../../src/simulator/index.ts'
+
+/** Everything that a stopped daemon has left on disk. */
+export interface House {
+  readonly operations: readonly Operation[]
+  readonly events: ReadonlyMap<string, readonly RecordedEvent[]>
+  readonly loginHolds: readonly { readonly device: string; readonly username: string }[]
+}
+
+export function readHouse(file: string): House {
+  // Not read-only: reading what a killed daemon left in its WAL is a recovery, which writes.
+  const db = new Database(file, { fileMustExist: true })
+  try {
+    const rows = db
+      .prepare<[], { metadata: string }>(
+        'SELECT metadata FROM active_operations UNION ALL SELECT metadata FROM operation_history',
+      )
+      .all()
+    const events = db
+      .prepare<[], Omit<RecordedEvent, 'event'> & { event: string }>(
+        'SELECT cursor, operation_id AS operationId, seq, at, event FROM operation_events ORDER BY cursor',
+      )
+      .all()
+      .map((row): RecordedEvent => ({ ...row, event: JSON.parse(row.event) }))
+    return {
+      operations: rows.map(({ metadata }) => JSON.parse(metadata) as Operation),
+      events: Map.groupBy(events, ({ operationId }) => operationId),
+      loginHolds: db.prepare<[], House['loginHolds'][number]>('SELECT device, username FROM login_holds').all(),
+    }
+  } finally {
+    db.close()
+  }
+}
+
+/** What the people and the devices around the house know: the judge of its promises. */
+export interface Witnesses {
+  readonly devices: readonly Simulator[]
+  /** Operations that a client was told of. */
+  readonly acknowledged: Iterable<string>
+  /** Must be in no file of these directories and in none of these texts. */
+  readonly secrets?: readonly string[]
+  readonly directories?: readonly string[]
+  readonly texts?: readonly string[]
+}
+
+/** Every promise of the house that its disk and the witnesses show as broken, a sentence each. */
+export function check(house: House, witnesses: Witnesses): string[] {
+  return [
+    ...checkJournal(house),
+    ...checkKept(house, witnesses.acknowledged),
+    ...house.operations
+      .filter(({ phase }) => phase !== 'settled')
+      .map(({ id, phase }) => `5: ${id} has not ended, it is still ${phase}`),
+    ...witnesses.devices.flatMap((device) => checkDevice(house, device)),
+    ...checkSecrets(witnesses),
+  ]
+}
+
+/** Promises 1, 5 and 14: the journal is whole, it is what the table says, and claims did not overlap. */
+export function checkJournal({ operations, events }: House): string[] {
+  const broken: string[] = []
+  const known = new Map(operations.map((operation) => [operation.id, operation]))
+  for (const [id, own] of events) {
+    const operation = known.get(id)
+    if (!operation) {
+      broken.push(`2: the journal has events of ${id}, and no table has it`)
+      continue
+    }
+    if (own.some(({ seq }, index) => seq !== index + 1)) broken.push(`14: the events of ${id} have a gap`)
+    else {
+      const folded = own.reduce<Operation | null>((before, recorded) => apply(before, recorded), null)
+      if (!isDeepStrictEqual(JSON.parse(JSON.stringify(folded)), operation)) {
+        broken.push(
+          `5: ${id} is ${operation.status}/${operation.phase}, its events say ${folded?.status}/${folded?.phase}`,
+        )
+      }
+    }
+  }
+  for (const { id } of operations) if (!events.has(id)) broken.push(`14: ${id} has no events`)
+
+  const spans = operations.map(({ id, device, type }) => {
+    const own = events.get(id) ?? []
+    const end = own.find(({ event }) => event.type === 'settled')?.cursor ?? Infinity
+    return { id, key: `${device} ${CONFLICT_GROUP[type]}`, from: own[0]?.cursor ?? 0, to: end }
+  })
+  for (const [index, one] of spans.entries()) {
+    for (const other of spans.slice(index + 1)) {
+      if (one.key !== other.key || one.from >= other.to || other.from >= one.to) continue
+      broken.push(`1: ${one.id} and ${other.id} were active on ${one.key} at once`)
+    }
+  }
+  return broken
+}
+
+/** Promise 2. */
+export function checkKept({ operations }: House, acknowledged: Iterable<string>): string[] {
+  const known = new Set(operations.map(({ id }) => id))
+  return [...acknowledged].filter((id) => !known.has(id)).map((id) => `2: ${id} was acknowledged and is lost`)
+}
+
+const READ_ONLY = ['utils service list', 'exit', '']
+
+/** Promises 3 to 6 and 10, against what the device itself has written down. */
+function checkDevice({ operations, events, loginHolds }: House, simulator: Simulator): string[] {
+  const { ledger, host, port, services, username } = simulator
+  const device = `${host}:${port}`
+  const broken: string[] = []
+  const own = operations.filter((operation) => operation.device === device)
+  const restarts = ledger.restarts()
+
+  for (const command of ledger.commands()) {
+    const name = /^utils service restart (.*)$/.exec(command)?.[1]
+    if (READ_ONLY.includes(command) || services.some((service) => service.name === name)) continue
+    broken.push(`10: ${device} got ${JSON.stringify(command)}`)
+  }
+  if (ledger.of('ctrl-c').length > 0) broken.push(`8: ${device} got a Ctrl-C`)
+
+  const intents = own.filter(({ id }) => events.get(id)?.some(({ event }) => event.type === 'dispatching'))
+  if (restarts.length > intents.length) {
+    broken.push(`3 and 4: ${device} executed ${restarts.length} restarts, and the journal intended ${intents.length}`)
+  }
+  // Work on one device is done one after the other, so the commands belong to the intents in their order.
+  const unsent = own.filter(({ status }) => status === 'interrupted' || status === 'cancelled')
+  const mayHaveSent = intents.filter((operation) => !unsent.includes(operation))
+  if (restarts.length > mayHaveSent.length) {
+    broken.push(`5: ${device} executed ${restarts.length} restarts, and ${mayHaveSent.length} operations admit to one`)
+  }
+  const completed = own.filter(({ type, status }) => type === 'service_restart' && status === 'completed')
+  for (const service of new Set(completed.map((operation) => operation.service ?? ''))) {
+    const claimed = completed.filter((operation) => operation.service === service).length
+    const states = ledger.states(service)
+    const back = states.filter((state, index) => state === 'STARTED' && index > 0).length
+    if (claimed > back)
+      broken.push(`5: ${claimed} restarts of ${service} on ${device} are claimed, it came back ${back} times`)
+  }
+  const last = own
+    .toSorted((a, b) => (events.get(a.id)?.[0]?.cursor ?? 0) - (events.get(b.id)?.[0]?.cursor ?? 0))
+    .at(-1)
+  const state = services.find(({ name }) => name === last?.service)?.state
+  if (last?.error?.code === 'service_down' && state !== 'STOPPED') {
+    broken.push(`5: ${last.id} says that ${last.service} on ${device} is down, and it is ${state}`)
+  }
+  for (const { id, status, error, effect } of own) {
+    if (
+      status === 'failed' &&
+      effect !== 'none' &&
+      error?.code !== 'service_down' &&
+      error?.code !== 'refused_by_device'
+    ) {
+      broken.push(`5: ${id} failed after its intent with ${error?.code}`)
+    }
+  }
+
+  const attempts = ledger.authAttempts()
+  const announced = own.flatMap(({ id }) => events.get(id) ?? []).filter(({ event }) => event.type === 'authenticating')
+  if (attempts.length > announced.length) {
+    broken.push(`6: ${attempts.length} attempts to log in to ${device}, ${announced.length} were written down before`)
+  }
+  const refused = attempts.findIndex(({ accepted }) => !accepted)
+  if (refused >= 0 && attempts.length > refused + 1) {
+    broken.push(`6: ${attempts.length - refused - 1} attempts to log in to ${device} after it had refused one`)
+  }
+  if (refused >= 0 && !loginHolds.some((hold) => hold.device === device && hold.username === username)) {
+    broken.push(`6: ${device} refused a login and no hold stands`)
+  }
+  return broken
+}
+
+/** Promise 8. */
+function checkSecrets({ secrets = [], directories = [], texts = [] }: Witnesses): string[] {
+  const files = directories.flatMap((directory) =>
+    readdirSync(directory, { recursive: true, encoding: 'utf8' })
+      .map((name) => path.join(directory, name))
+      .filter((file) => statSync(file, { throwIfNoEntry: false })?.isFile()),
+  )
+  return secrets.flatMap((secret) => [
+    ...files.filter((file) => readFileSync(file).includes(secret)).map((file) => `8: a password is in ${file}`),
+    ...texts.filter((text) => text.includes(secret)).map(() => '8: a password was printed'),
+  ])
+}

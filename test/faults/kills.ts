@@ -1,0 +1,132 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { scenarios, type Scenario } from '../../src/simulator/index.ts'
+import { Arena, type Daemon, type DaemonOptions } from './arena.ts'
+import { faultyDaemon } from './build.ts'
+import { Random } from './random.ts'
+import type { Rig } from './rig.ts'
+
+/** Work that is asked for while something goes wrong. */
+export interface Story {
+  readonly name: string
+  readonly appliances: readonly { readonly name: string; readonly scenario: Scenario; readonly password?: string }[]
+  readonly args: readonly string[]
+  /** Exit codes that may be true when the daemon is killed somewhere on the way. */
+  readonly exits: readonly number[]
+}
+
+export function scenario(name: string): Scenario {
+  const found = scenarios.get(name)
+  if (!found) throw new Error(`no scenario ${name}`)
+  return found
+}
+
+/** What the daemon is doing when it is struck. */
+export const STORIES: readonly Story[] = [
+  {
+    name: 'restart',
+    appliances: [{ name: 'cucm-pub', scenario: scenario('publisher') }],
+    args: ['restart', 'cucm-pub'],
+    exits: [0, 3, 6],
+  },
+  {
+    name: 'lost link',
+    appliances: [{ name: 'cucm-sub', scenario: scenario('reset-goes-on') }],
+    args: ['restart', 'cucm-sub'],
+    exits: [0, 3, 6],
+  },
+  {
+    name: 'batch with a refused login',
+    appliances: [
+      { name: 'cucm-1', scenario: scenario('subscriber') },
+      { name: 'cucm-2', scenario: scenario('publisher'), password: 'not the password' },
+    ],
+    args: ['restart', 'cucm-1', 'cucm-2', '--yes', '--parallel', '2'],
+    exits: [3, 6, 9],
+  },
+]
+
+/** How long a client may follow its operations to their end, a crash and a recovery included. */
+const END_MS = 60_000
+
+/**
+ * Runs a story while `strike` deals with the first daemon. When that one is gone another one recovers, and the story is
+ * followed to its end.
+ * @returns the broken promises, and what the first daemon wrote
+ */
+export async function tell(
+  arena: Arena,
+  story: Story,
+  first: DaemonOptions,
+  strike: (daemon: Daemon) => Promise<void> = async () => undefined,
+): Promise<{ readonly broken: string[]; readonly words: string }> {
+  await arena.furnish(story.appliances)
+  let daemon = arena.daemon(first)
+  const { words } = daemon
+  const ask = () => arena.cli([...story.args, '-o', 'jsonl'])
+  let client: ReturnType<typeof ask> | undefined
+  if (await arena.isUp(daemon)) {
+    client = ask()
+    await strike(daemon)
+    await Promise.race([daemon.ended, client.ended])
+  }
+  if (daemon.over()) {
+    daemon = arena.daemon()
+    if (!(await arena.isUp(daemon))) {
+      return { broken: [`the next daemon does not start: ${daemon.words()}`], words: words() }
+    }
+  }
+  client ??= ask()
+  const broken: string[] = []
+  const followed = await within(END_MS, client.ended)
+  const said = () => `${client.output.stdout.slice(-400)} ${client.output.stderr}`
+  if (!followed) broken.push(`5: the client is not at an end after ${END_MS / 1000} s: ${said()}`)
+  else if (!story.exits.includes(followed.status ?? -1))
+    broken.push(`the client ended with ${followed.status}: ${said()}`)
+  daemon.child.kill('SIGTERM')
+  const { status, signal } = await daemon.ended
+  if (status !== 0) broken.push(`the daemon ended with ${status ?? signal}: ${daemon.words()}`)
+  broken.push(...arena.check())
+  return { broken, words: words() }
+}
+
+async function within<T>(ms: number, work: Promise<T>): Promise<T | undefined> {
+  const over = new AbortController()
+  try {
+    return await Promise.race([work, sleep(ms, undefined, over)])
+  } finally {
+    over.abort()
+  }
+}
+
+/** Every failpoint of every story, in the order in which an undisturbed run passes them. */
+export async function listFailpoints(program: string): Promise<{ readonly story: Story; readonly place: string }[]> {
+  const all: { story: Story; place: string }[] = []
+  for (const story of STORIES) {
+    await using arena = new Arena(program)
+    const { broken, words } = await tell(arena, story, { env: { VOSCTL_FAILPOINT_TRACE: '1' } })
+    if (broken.length > 0) throw new Error(`${story.name} fails undisturbed:\n${broken.join('\n')}`)
+    for (const [, place] of words.matchAll(/^failpoint (\S+)/gm)) if (place !== undefined) all.push({ story, place })
+  }
+  return all
+}
+
+/** SIGKILL at every failpoint in turn, then a new daemon, and the books are compared with the devices'. */
+const run: Rig = async ({ cases, seed, say }) => {
+  const program = await faultyDaemon()
+  const places = await listFailpoints(program)
+  say(
+    `${places.length} failpoints: ${STORIES.map((each) => `${each.name} ${places.filter(({ story }) => story === each).length}`).join(', ')}`,
+  )
+  const chosen = cases >= places.length ? places : new Random(seed).sample(places, cases)
+  const violations: string[] = []
+  let struck = 0
+  for (const { story, place } of chosen) {
+    await using arena = new Arena(program)
+    const { broken, words } = await tell(arena, story, { env: { VOSCTL_FAILPOINTS: `${place}=kill` } })
+    if (words.includes(`failpoint ${place} `)) struck++
+    violations.push(...broken.map((what) => `killed at ${place} of "${story.name}": ${what}`))
+  }
+  return { cases: chosen.length, violations, facts: { failpoints: places.length, struck } }
+}
+
+export default run
