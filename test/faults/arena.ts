@@ -5,8 +5,9 @@ import { createConnection } from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Client } from '../../src/cli/client.ts'
-import { DEFAULT_TIMINGS, type Timings } from '../../src/core/connection.ts'
+import { Client, NoAnswerError } from '../../src/cli/client.ts'
+import { DEFAULT_TIMINGS, type HostKey, type Timings } from '../../src/core/connection.ts'
+import type { ConnectionInput, ReplyOf, RequestName, RequestOf } from '../../src/core/protocol.ts'
 import { VERSION } from '../../src/core/version.ts'
 import { loadSealingKey, sealPassword } from '../../src/daemon/ssh/credentials.ts'
 import { openDatabase } from '../../src/daemon/store/database.ts'
@@ -35,6 +36,23 @@ export interface DaemonOptions {
   readonly env?: Readonly<Record<string, string>>
   /** What the daemon is started under: `strace` with its arguments, say. */
   readonly under?: readonly string[]
+}
+
+export interface AppliancePlan {
+  readonly name: string
+  readonly scenario: Scenario
+  readonly simulator?: SimulatorOptions
+  readonly timings?: Partial<Timings>
+  /** Where the daemon finds it, if that is not the appliance's own: a proxy before it. */
+  readonly port?: (simulator: Simulator) => number
+  /** If it is not the right one. */
+  readonly password?: string
+}
+
+export interface Appliance {
+  readonly input: ConnectionInput
+  readonly hostKey: HostKey
+  readonly password: string
 }
 
 export interface Daemon {
@@ -68,41 +86,80 @@ export class Arena implements AsyncDisposable {
     this.database = path.join(this.state, 'vosctl.db')
   }
 
-  /** Appliances as connections with pinned key and sealed password, written while no daemon runs. */
-  async furnish(
-    appliances: readonly {
-      readonly name: string
-      readonly scenario: Scenario
-      readonly simulator?: SimulatorOptions
-      readonly timings?: Partial<Timings>
-      /** Not the appliance's own: a proxy before it. */
-      readonly port?: (simulator: Simulator) => number
-      readonly password?: string
-    }[],
-  ): Promise<void> {
+  /** Starts appliances; they are no connections yet. */
+  async build(plans: readonly AppliancePlan[]): Promise<Appliance[]> {
     mkdirSync(this.state, { recursive: true, mode: 0o700 })
     mkdirSync(this.config, { recursive: true, mode: 0o700 })
+    return Promise.all(
+      plans.map(async ({ name, scenario, password, port, timings, simulator: options }) => {
+        const simulator = await startSimulator(scenario, { timeScale: TIME_SCALE, ...options })
+        this.simulators.push(simulator)
+        const { host, hostKey, username } = simulator
+        const input = {
+          name,
+          host,
+          port: port?.(simulator) ?? simulator.port,
+          username,
+          timings: { ...TIMINGS, ...timings },
+        }
+        return { input, hostKey, password: password ?? simulator.password }
+      }),
+    )
+  }
+
+  /** Makes connections of appliances, with pinned key and sealed password, while no daemon runs. */
+  async furnish(appliances: readonly Appliance[]): Promise<void> {
     const key = await loadSealingKey(path.join(this.config, 'key'))
     const store = new Store(openDatabase(this.database), () => undefined)
     try {
-      for (const { name, scenario, simulator: options, timings, port, password } of appliances) {
-        const simulator = await startSimulator(scenario, { timeScale: TIME_SCALE, ...options })
-        this.simulators.push(simulator)
-        const { host, username, hostKey } = simulator
-        const at = port?.(simulator) ?? simulator.port
-        store.write(() => {
-          const { id } = store.connections.add(
-            { name, host, port: at, username, timings: { ...TIMINGS, ...timings } },
-            Date.now(),
-          )
+      store.write(() => {
+        for (const { input, hostKey, password } of appliances) {
+          const { id, host, port, username } = store.connections.add(input, Date.now())
           store.connections.pin(id, hostKey)
-          const binding = { connectionId: id, host, port: at, username }
-          store.connections.setSealedPassword(id, sealPassword(key, password ?? simulator.password, binding))
-        })
-      }
+          const binding = { connectionId: id, host, port, username }
+          store.connections.setSealedPassword(id, sealPassword(key, password, binding))
+        }
+      })
     } finally {
       store.close()
     }
+  }
+
+  /**
+   * The same by requests to a daemon; each is repeated when the daemon was gone before it answered.
+   * @returns what was lost although the daemon had said that it was done
+   */
+  async furnishByDaemon(appliances: readonly Appliance[], revive: () => Promise<void>): Promise<string[]> {
+    const insist = async <Name extends RequestName>(name: Name, input: RequestOf<Name>): Promise<ReplyOf<Name>> => {
+      for (;;) {
+        await revive()
+        let client: Client | undefined
+        try {
+          client = await this.connect()
+          return await client.request(name, input)
+        } catch (error) {
+          if (!(error instanceof NoAnswerError)) throw error
+        } finally {
+          client?.close()
+        }
+      }
+    }
+    const lost: string[] = []
+    for (const { input, hostKey, password } of appliances) {
+      let id: number
+      try {
+        ;({ id } = await insist('connection:add', input))
+      } catch {
+        // It was added, and the daemon died before it said so.
+        id = (await insist('connection:list', {})).find(({ name }) => name === input.name)?.id ?? 0
+      }
+      await insist('connection:trust', { id, hostKey })
+      await insist('credential:set', { id, password })
+      const found = (await insist('connection:list', {})).find((connection) => connection.id === id)
+      if (found?.hostKey?.fingerprint !== hostKey.fingerprint) lost.push(`2: the host key of ${input.name} is lost`)
+      if (found?.credential.type !== 'sealed') lost.push(`2: the password of ${input.name} is lost`)
+    }
+    return lost
   }
 
   daemon({ env = {}, under = [] }: DaemonOptions = {}): Daemon {
@@ -133,6 +190,17 @@ export class Arena implements AsyncDisposable {
       if (await accepts(this.socket)) return true
     }
     throw new Error(`no daemon listens after ${limitMs} ms:\n${daemon.words()}`)
+  }
+
+  /** Asks the daemon politely, whatever it runs under. */
+  stop({ ended }: Daemon): Promise<Ended> {
+    try {
+      const { pid } = JSON.parse(readFileSync(path.join(this.state, 'run', 'holder.json'), 'utf8')) as { pid: number }
+      process.kill(pid, 'SIGTERM')
+    } catch {
+      // It is gone already.
+    }
+    return ended
   }
 
   connect(): Promise<Client> {

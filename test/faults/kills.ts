@@ -9,8 +9,10 @@ import type { Rig } from './rig.ts'
 export interface Story {
   readonly name: string
   readonly appliances: readonly { readonly name: string; readonly scenario: Scenario; readonly password?: string }[]
+  /** The house is set up by the daemon that is struck, which finds nothing on disk. */
+  readonly fromNothing?: true
   readonly args: readonly string[]
-  /** Exit codes that may be true when the daemon is killed somewhere on the way. */
+  /** Exit codes of the client that may be true, wherever on the way the daemon was struck. */
   readonly exits: readonly number[]
 }
 
@@ -43,50 +45,59 @@ export const STORIES: readonly Story[] = [
     args: ['restart', 'cucm-1', 'cucm-2', '--yes', '--parallel', '2'],
     exits: [3, 6, 9],
   },
+  {
+    name: 'first steps',
+    fromNothing: true,
+    appliances: [{ name: 'cucm-pub', scenario: scenario('publisher') }],
+    args: ['test', 'cucm-pub'],
+    exits: [0, 6],
+  },
 ]
 
 /** How long a client may follow its operations to their end, a crash and a recovery included. */
 const END_MS = 60_000
 
 /**
- * Runs a story while `strike` deals with the first daemon. When that one is gone another one recovers, and the story is
- * followed to its end.
- * @returns the broken promises, and what the first daemon wrote
+ * Runs a story while `strike` deals with the first daemon. Whenever a daemon is gone the next one recovers, and the story
+ * is followed to its end.
+ * @returns the broken promises, and how the first daemon ended and what it wrote
  */
 export async function tell(
   arena: Arena,
   story: Story,
-  first: DaemonOptions,
+  options: DaemonOptions,
   strike: (daemon: Daemon) => Promise<void> = async () => undefined,
-): Promise<{ readonly broken: string[]; readonly words: string }> {
-  await arena.furnish(story.appliances)
-  let daemon = arena.daemon(first)
-  const { words } = daemon
-  const ask = () => arena.cli([...story.args, '-o', 'jsonl'])
-  let client: ReturnType<typeof ask> | undefined
-  if (await arena.isUp(daemon)) {
-    client = ask()
-    await strike(daemon)
-    await Promise.race([daemon.ended, client.ended])
-  }
-  if (daemon.over()) {
+): Promise<{ readonly broken: string[]; readonly first: Daemon }> {
+  const simulators = await arena.build(story.appliances)
+  if (!story.fromNothing) await arena.furnish(simulators)
+  const first = arena.daemon(options)
+  let daemon = first
+  const revive = async (): Promise<void> => {
+    if (await arena.isUp(daemon)) return
     daemon = arena.daemon()
-    if (!(await arena.isUp(daemon))) {
-      return { broken: [`the next daemon does not start: ${daemon.words()}`], words: words() }
-    }
+    if (!(await arena.isUp(daemon))) throw new Error(`the next daemon does not start: ${daemon.words()}`)
   }
-  client ??= ask()
   const broken: string[] = []
+  await revive()
+  if (story.fromNothing) broken.push(...(await arena.furnishByDaemon(simulators, revive)))
+  await revive()
+  const client = arena.cli([...story.args, '-o', 'jsonl'])
+  await strike(daemon)
+  await Promise.race([daemon.ended, client.ended])
+  await revive()
   const followed = await within(END_MS, client.ended)
   const said = () => `${client.output.stdout.slice(-400)} ${client.output.stderr}`
   if (!followed) broken.push(`5: the client is not at an end after ${END_MS / 1000} s: ${said()}`)
   else if (!story.exits.includes(followed.status ?? -1))
     broken.push(`the client ended with ${followed.status}: ${said()}`)
-  daemon.child.kill('SIGTERM')
-  const { status, signal } = await daemon.ended
-  if (status !== 0) broken.push(`the daemon ended with ${status ?? signal}: ${daemon.words()}`)
+  let ended = await arena.stop(daemon)
+  if (daemon === first && ended.status !== 0) {
+    await revive()
+    ended = await arena.stop(daemon)
+  }
+  if (ended.status !== 0) broken.push(`the daemon ended with ${ended.status ?? ended.signal}: ${daemon.words()}`)
   broken.push(...arena.check())
-  return { broken, words: words() }
+  return { broken, first }
 }
 
 async function within<T>(ms: number, work: Promise<T>): Promise<T | undefined> {
@@ -103,9 +114,10 @@ export async function listFailpoints(program: string): Promise<{ readonly story:
   const all: { story: Story; place: string }[] = []
   for (const story of STORIES) {
     await using arena = new Arena(program)
-    const { broken, words } = await tell(arena, story, { env: { VOSCTL_FAILPOINT_TRACE: '1' } })
+    const { broken, first } = await tell(arena, story, { env: { VOSCTL_FAILPOINT_TRACE: '1' } })
     if (broken.length > 0) throw new Error(`${story.name} fails undisturbed:\n${broken.join('\n')}`)
-    for (const [, place] of words.matchAll(/^failpoint (\S+)/gm)) if (place !== undefined) all.push({ story, place })
+    for (const [, place] of first.words().matchAll(/^failpoint (\S+)/gm))
+      if (place !== undefined) all.push({ story, place })
   }
   return all
 }
@@ -122,8 +134,8 @@ const run: Rig = async ({ cases, seed, say }) => {
   let struck = 0
   for (const { story, place } of chosen) {
     await using arena = new Arena(program)
-    const { broken, words } = await tell(arena, story, { env: { VOSCTL_FAILPOINTS: `${place}=kill` } })
-    if (words.includes(`failpoint ${place} `)) struck++
+    const { broken, first } = await tell(arena, story, { env: { VOSCTL_FAILPOINTS: `${place}=kill` } })
+    if (first.words().includes(`failpoint ${place} `)) struck++
     violations.push(...broken.map((what) => `killed at ${place} of "${story.name}": ${what}`))
   }
   return { cases: chosen.length, violations, facts: { failpoints: places.length, struck } }
