@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { exitStatus } from '../../src/core/errors.ts'
 import { scenarios, type Scenario } from '../../src/simulator/index.ts'
-import { Arena, type Daemon, type DaemonOptions } from './arena.ts'
+import { Arena, type Daemon, type DaemonOptions, type Ended } from './arena.ts'
 import { faultyDaemon } from './build.ts'
 import { Random } from './random.ts'
 import type { Rig } from './rig.ts'
@@ -80,12 +81,17 @@ export async function tell(
   const broken: string[] = []
   await revive()
   if (story.fromNothing) broken.push(...(await arena.furnishByDaemon(simulators, revive)))
-  await revive()
-  const client = arena.cli([...story.args, '-o', 'jsonl'])
-  await strike(daemon)
-  await Promise.race([daemon.ended, client.ended])
-  await revive()
-  const followed = await within(END_MS, client.ended)
+  let client: ReturnType<Arena['cli']>
+  let followed: Ended | undefined
+  do {
+    await revive()
+    client = arena.cli([...story.args, '-o', 'jsonl'])
+    await strike(daemon)
+    await Promise.race([daemon.ended, client.ended])
+    await revive()
+    followed = await within(END_MS, client.ended)
+    // Gone before the client had said a word to it: nothing was asked for yet.
+  } while (followed?.status === exitStatus('daemon') && client.output.stdout.includes('"no_daemon"'))
   const said = () => `${client.output.stdout.slice(-400)} ${client.output.stderr}`
   if (!followed) broken.push(`5: the client is not at an end after ${END_MS / 1000} s: ${said()}`)
   else if (!story.exits.includes(followed.status ?? -1))

@@ -19,4 +19,11 @@ export const RIGS: readonly RigEntry[] = [
     full: Infinity,
     sample: 40,
   },
+  {
+    name: 'syscalls',
+    what: 'SIGKILL, EIO and ENOSPC at the Nth system call on our files and sockets',
+    load: async () => (await import('./syscalls.ts')).default,
+    full: 1500,
+    sample: 40,
+  },
 ]
