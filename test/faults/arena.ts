@@ -47,6 +47,8 @@ export interface AppliancePlan {
   readonly port?: (simulator: Simulator) => number
   /** If it is not the right one. */
   readonly password?: string
+  /** Its host key is another one than the pinned one. */
+  readonly isStranger?: true
 }
 
 export interface Appliance {
@@ -71,10 +73,13 @@ export class Arena implements AsyncDisposable {
   readonly socket: string
   readonly database: string
   readonly simulators: Simulator[] = []
+  readonly #strangers: Simulator[] = []
+  readonly #secrets: string[] = []
   /** Operations that a client was told of. */
   readonly acknowledged = new Set<string>()
   readonly texts: string[] = []
   readonly #program: string
+  #daemons = 0
   readonly #children = new Set<ChildProcess>()
 
   constructor(program: string) {
@@ -91,14 +96,23 @@ export class Arena implements AsyncDisposable {
     mkdirSync(this.state, { recursive: true, mode: 0o700 })
     mkdirSync(this.config, { recursive: true, mode: 0o700 })
     return Promise.all(
-      plans.map(async ({ name, scenario, password, port, timings, simulator: options }) => {
+      plans.map(async ({ name, scenario, password, port, timings, isStranger, simulator: options }) => {
         const simulator = await startSimulator(scenario, { timeScale: TIME_SCALE, ...options })
-        this.simulators.push(simulator)
+        const at = port?.(simulator) ?? simulator.port
+        // The judge knows a device by the place where the daemon finds it.
+        this.simulators.push(
+          at === simulator.port ? simulator : (Object.create(simulator, { port: { value: at } }) as Simulator),
+        )
+        this.#secrets.push(simulator.password, ...(password === undefined ? [] : [password]))
         const { host, hostKey, username } = simulator
+        if (isStranger) {
+          simulator.changeHostKey()
+          this.#strangers.push(simulator)
+        }
         const input = {
           name,
           host,
-          port: port?.(simulator) ?? simulator.port,
+          port: at,
           username,
           timings: { ...TIMINGS, ...timings },
         }
@@ -162,7 +176,13 @@ export class Arena implements AsyncDisposable {
     return lost
   }
 
+  /** No daemon had to take over from the first one. */
+  get isFirst(): boolean {
+    return this.#daemons === 1
+  }
+
   daemon({ env = {}, under = [] }: DaemonOptions = {}): Daemon {
+    this.#daemons++
     const program = [process.execPath, this.#program, '--state-dir', this.state, '--config-dir', this.config]
     const [file = '', ...args] = [...under, ...program]
     const child = spawn(file, args, {
@@ -235,7 +255,8 @@ export class Arena implements AsyncDisposable {
     return check(readHouse(this.database), {
       devices: this.simulators,
       acknowledged: this.acknowledged,
-      secrets: this.simulators.map(({ password }) => password),
+      strangers: this.#strangers,
+      secrets: [...new Set(this.#secrets)],
       directories: [this.directory],
       texts: this.texts,
     })

@@ -3,6 +3,8 @@ import path from 'node:path'
 import { build, type Plugin } from 'esbuild'
 import { ROOT } from './root.ts'
 
+const built: string[] = []
+
 /**
  * Bundles a program of the house with its failpoints in it, into a directory of its own inside the project (so that it
  * finds the packages), which is removed when this process ends.
@@ -11,7 +13,12 @@ import { ROOT } from './root.ts'
 export async function buildWithFaults(entry: string, plugins: readonly Plugin[] = []): Promise<string> {
   mkdirSync(path.join(ROOT, '.faults'), { recursive: true })
   const directory = mkdtempSync(path.join(ROOT, '.faults', 'build-'))
-  process.on('exit', () => rmSync(directory, { recursive: true, force: true }))
+  if (built.length === 0) {
+    process.on('exit', () => {
+      for (const each of built) rmSync(each, { recursive: true, force: true })
+    })
+  }
+  built.push(directory)
   const outfile = path.join(directory, 'main.js')
   await build({
     entryPoints: [path.join(ROOT, entry)],

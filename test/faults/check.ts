@@ -10,6 +10,8 @@ export interface House {
   readonly operations: readonly Operation[]
   readonly events: ReadonlyMap<string, readonly RecordedEvent[]>
   readonly loginHolds: readonly { readonly device: string; readonly username: string }[]
+  /** The database itself refuses a second active operation of a group on a device, whatever the code above it does. */
+  readonly refusesTwins: boolean
 }
 
 export function readHouse(file: string): House {
@@ -30,6 +32,7 @@ export function readHouse(file: string): House {
     return {
       operations: rows.map(({ metadata }) => JSON.parse(metadata) as Operation),
       events: Map.groupBy(events, ({ operationId }) => operationId),
+      refusesTwins: refusesTwins(db),
       loginHolds: db.prepare<[], House['loginHolds'][number]>('SELECT device, username FROM login_holds').all(),
     }
   } finally {
@@ -37,9 +40,28 @@ export function readHouse(file: string): House {
   }
 }
 
+function refusesTwins(db: Database.Database): boolean {
+  const insert = db.prepare(
+    `INSERT INTO active_operations (id, connection_id, operation_type, started_at, metadata, created_by, phase, seq, conflict_key)
+     VALUES (?, 0, '', 0, '{}', '', '', 0, 'twins')`,
+  )
+  db.exec('BEGIN')
+  try {
+    insert.run('one')
+    insert.run('other')
+    return false
+  } catch (error) {
+    return (error as { code?: unknown }).code === 'SQLITE_CONSTRAINT_UNIQUE'
+  } finally {
+    db.exec('ROLLBACK')
+  }
+}
+
 /** What the people and the devices around the house know: the judge of its promises. */
 export interface Witnesses {
   readonly devices: readonly Simulator[]
+  /** Devices whose host key is not the pinned one: no credential may reach them. */
+  readonly strangers?: readonly Simulator[]
   /** Operations that a client was told of. */
   readonly acknowledged: Iterable<string>
   /** Must be in no file of these directories and in none of these texts. */
@@ -57,13 +79,17 @@ export function check(house: House, witnesses: Witnesses): string[] {
       .filter(({ phase }) => phase !== 'settled')
       .map(({ id, phase }) => `5: ${id} has not ended, it is still ${phase}`),
     ...witnesses.devices.flatMap((device) => checkDevice(house, device)),
+    ...(witnesses.strangers ?? [])
+      .filter(({ ledger }) => ledger.authAttempts().length > 0)
+      .map(({ host, port }) => `7: ${host}:${port} got a credential although its host key had changed`),
     ...checkSecrets(witnesses),
   ]
 }
 
-/** Promises 1, 5 and 14: the journal is whole, it is what the table says, and claims did not overlap. */
-export function checkJournal({ operations, events }: House): string[] {
+/** Promises 1, 5, 9 and 14: the journal is whole and plain text, it is what the table says, and claims did not overlap. */
+export function checkJournal({ operations, events, refusesTwins }: House): string[] {
   const broken: string[] = []
+  if (!refusesTwins) broken.push('1: the database takes two active operations of one group on one device')
   const known = new Map(operations.map((operation) => [operation.id, operation]))
   for (const [id, own] of events) {
     const operation = known.get(id)
@@ -81,6 +107,12 @@ export function checkJournal({ operations, events }: House): string[] {
       }
     }
   }
+  for (const [id, own] of events) {
+    const raw = own.find(({ event }) => textsIn(event).some((text) => NOT_TEXT.test(text)))
+    if (raw) broken.push(`9: event ${raw.seq} of ${id} holds more than text: ${JSON.stringify(raw.event)}`)
+    const logins = own.filter(({ event }) => event.type === 'connecting').length
+    if (logins > 1) broken.push(`5: ${id} was begun ${logins} times`)
+  }
   for (const { id } of operations) if (!events.has(id)) broken.push(`14: ${id} has no events`)
 
   const spans = operations.map(({ id, device, type }) => {
@@ -95,6 +127,14 @@ export function checkJournal({ operations, events }: House): string[] {
     }
   }
   return broken
+}
+
+/** Controls but newline and tab, and what turns or hides text. */
+const NOT_TEXT = /[\p{Cc}--[\n\t]]|[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/v
+
+function textsIn(value: unknown): string[] {
+  if (typeof value === 'string') return [value]
+  return typeof value === 'object' && value !== null ? Object.values(value).flatMap(textsIn) : []
 }
 
 /** Promise 2. */

@@ -3,11 +3,16 @@ import { RIGS } from './rigs.ts'
 
 /**
  * `npm run faults` runs every rig in full; `npm run faults -- kills power --cases 50 --seed 7` runs some of them otherwise.
- * Ends with 1 when a promise was broken.
+ * `--only` takes a pattern for the names of the cases. Ends with 1 when a promise was broken.
  */
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { cases: { type: 'string' }, seed: { type: 'string' }, sample: { type: 'boolean', default: false } },
+  options: {
+    cases: { type: 'string' },
+    seed: { type: 'string' },
+    only: { type: 'string' },
+    sample: { type: 'boolean', default: false },
+  },
 })
 const unknown = positionals.filter((name) => !RIGS.some((rig) => rig.name === name))
 if (unknown.length > 0) {
@@ -21,7 +26,8 @@ for (const { name, what, load, full, sample } of RIGS) {
   console.log(`${name}: ${what}; ${cases} cases, seed ${seed}`)
   const run = await load()
   const beganAt = performance.now()
-  const report = await run({ cases, seed, say: (line) => console.log(`  ${line}`) })
+  const only = values.only === undefined ? {} : { only: new RegExp(values.only) }
+  const report = await run({ cases, seed, ...only, say: (line) => console.log(`  ${line}`) })
   const seconds = ((performance.now() - beganAt) / 1000).toFixed(0)
   for (const violation of report.violations) console.log(`  VIOLATION ${violation}`)
   for (const [fact, value] of Object.entries(report.facts ?? {})) console.log(`  ${fact}: ${value}`)

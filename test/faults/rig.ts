@@ -4,6 +4,8 @@ export interface RigOptions {
   readonly cases: number
   /** Decides everything that is left to chance: the same seed makes the same cases. */
   readonly seed: number
+  /** Only the cases whose name this matches, where a rig names its cases. */
+  readonly only?: RegExp
   /** Progress for a person. */
   readonly say: (line: string) => void
 }

@@ -14,11 +14,15 @@ export function testSample(name: string, { needs, limitMs = 300_000 }: SampleOpt
   if (!rig) throw new Error(`There is no rig ${name}.`)
   const seed = Number(process.env['VOSCTL_SEED'] ?? Date.now() % 1_000_000)
   const isMissing = needs !== undefined && requireTool(needs) === null
-  const title = `${name}: ${rig.what} (${rig.sample} cases, seed ${seed})${isMissing ? `, skipped: ${needs} is missing` : ''}`
-  test.skipIf(isMissing)(title, { timeout: limitMs }, async () => {
-    const run = await rig.load()
-    const report = await run({ cases: rig.sample, seed, say: () => undefined })
-    expect(report.violations).toEqual([])
-    expect(report.cases).toBeGreaterThanOrEqual(rig.sample)
-  })
+  const why = isMissing ? `, skipped: ${needs} is missing` : ''
+  test.skipIf(isMissing)(
+    `${name}: ${rig.what} (${rig.sample} cases, seed ${seed})${why}`,
+    { timeout: limitMs },
+    async () => {
+      const run = await rig.load()
+      const report = await run({ cases: rig.sample, seed, say: () => undefined })
+      expect(report.violations).toEqual([])
+      expect(report.cases).toBeGreaterThanOrEqual(rig.sample)
+    },
+  )
 }

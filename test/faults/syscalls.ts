@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { Arena } from './arena.ts'
 import { faultyDaemon } from './build.ts'
-import { STORIES, tell, type Story } from './kills.ts'
+import { storiesFor, tell, type Story } from './kills.ts'
 import { Random } from './random.ts'
 import type { Rig } from './rig.ts'
 
@@ -10,12 +10,16 @@ import type { Rig } from './rig.ts'
 const TO_FILES = ['pwrite64', 'fdatasync', 'fsync', 'ftruncate', 'link', 'unlink', 'rename']
 const TO_SOCKETS = ['write', 'writev', 'sendto', 'sendmsg']
 
+/** When one of these fails nothing is known about the disk any more: the daemon must end. */
+const MUST_END = ['pwrite64', 'fdatasync', 'fsync']
+
 interface Strike {
   readonly story: Story
   readonly syscall: string
   /** Which of its calls, counted from 1 in each thread, as strace counts them. */
   readonly nth: number
   readonly fault: 'signal=SIGKILL' | 'error=EIO' | 'error=ENOSPC'
+  readonly name: string
 }
 
 /** How often each system call is made when nothing disturbs the story; by the thread that makes most. */
@@ -44,7 +48,8 @@ function listStrikes(story: Story, counts: ReadonlyMap<string, number>): Strike[
       const faults: Strike['fault'][] = ['signal=SIGKILL']
       // A file that cannot be taken away is no matter of life: what is left behind is found by the next daemon.
       if (TO_FILES.includes(syscall)) faults.push('error=EIO', 'error=ENOSPC')
-      return faults.map((fault) => ({ story, syscall, nth, fault }))
+      const name = `${story.name} ${syscall}#${nth}`
+      return faults.map((fault) => ({ story, syscall, nth, fault, name: `${name} ${fault.replace(/.*=/, '')}` }))
     }),
   )
 }
@@ -58,30 +63,39 @@ export function choose<T>(all: readonly T[], kindOf: (one: T) => string, cases: 
 }
 
 /** SIGKILL, EIO and ENOSPC at the Nth system call on our files and sockets, by strace. */
-const run: Rig = async ({ cases, seed, say }) => {
+const run: Rig = async ({ cases, seed, only = /./, say }) => {
   const program = await faultyDaemon()
   const strikes: Strike[] = []
-  for (const story of STORIES) strikes.push(...listStrikes(story, await countSyscalls(program, story)))
+  for (const story of storiesFor(only)) {
+    strikes.push(...listStrikes(story, await countSyscalls(program, story)).filter(({ name }) => only.test(name)))
+  }
   const kindOf = ({ syscall, fault }: Strike): string => `${syscall} ${fault.replace(/.*=/, '')}`
   const chosen = choose(strikes, kindOf, cases, new Random(seed))
   say(`${strikes.length} ways to strike`)
   const violations: string[] = []
   const struck = new Map<string, number>()
   for (const strike of chosen) {
-    const { story, syscall, nth, fault } = strike
+    const { story, syscall, nth, fault, name } = strike
     await using arena = new Arena(program)
     const inject = `inject=${syscall}:${fault}:when=${nth}`
-    const under = ['strace', '-f', '-qq', '-o', '/dev/null', '-e', `trace=${syscall}`, '-e', inject]
+    const log = path.join(arena.directory, 'strace')
+    const under = ['strace', '-f', '-qq', '-o', log, '-e', `trace=${syscall}`, '-e', inject]
+    const wentOn = (): boolean => MUST_END.includes(syscall) && readFileSync(log, 'utf8').includes('(INJECTED)')
     try {
-      const { broken, first } = await tell(arena, story, { under })
+      const { broken, first } = await tell(
+        arena,
+        story,
+        { under },
+        { beforeStop: () => (arena.isFirst && wentOn() ? ['3: the daemon went on after a write had failed'] : []) },
+      )
       const { status, signal } = await first.ended
       struck.set(kindOf(strike), (struck.get(kindOf(strike)) ?? 0) + 1)
-      violations.push(...broken.map((what) => `${inject} in "${story.name}": ${what}`))
+      violations.push(...broken.map((what) => `${name}: ${what}`))
       if (signal === null && ![0, 7, 70].includes(status ?? -1)) {
-        violations.push(`${inject} in "${story.name}": the daemon ended with ${status}: ${first.words()}`)
+        violations.push(`${name}: the daemon ended with ${status}: ${first.words()}`)
       }
     } catch (error) {
-      violations.push(`${inject} in "${story.name}": ${String(error)}`)
+      violations.push(`${name}: ${String(error)}`)
     }
   }
   return {

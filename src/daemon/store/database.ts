@@ -31,7 +31,7 @@ export function openDatabase(file: string): SqliteDatabase {
     return db
   } catch (error) {
     db.close()
-    throw error
+    throw wrap(error, `${file} cannot be used`)
   }
 }
 
@@ -150,7 +150,7 @@ function lock(db: SqliteDatabase, file: string): void {
     db.transaction(() => undefined).exclusive()
   } catch (error) {
     if (isBusy(error)) throw new VosError('database_locked', `Another daemon holds ${file}.`, { cause: error })
-    throw wrap(error, `${file} cannot be used`)
+    throw error
   }
 }
 

@@ -1,0 +1,222 @@
+/** A bug that somebody could write, and the rig that must notice it. */
+export interface Mutant {
+  readonly name: string
+  /** Each `find` must be in its file exactly once: a mutant that no longer fits is an error, not a bug that was caught. */
+  readonly edits: readonly { readonly file: string; readonly find: string; readonly replace: string }[]
+  readonly caughtBy: {
+    readonly rig: string
+    readonly cases: number
+    readonly only?: string
+    /** The rig runs the sources in its own process, and not a daemon. */
+    readonly isInProcess?: true
+  }
+}
+
+export const MUTANTS: readonly Mutant[] = [
+  {
+    name: 'acknowledges before the commit',
+    edits: [
+      {
+        file: 'src/daemon/store/store.ts',
+        find: `      failpoint('write.begin')
+      const result = this.#db
+        .transaction(() => {
+          const result = work()
+          inside = false
+          failpoint('write.commit')
+          return result
+        })
+        .immediate()`,
+        replace: `      if (this.#db.inTransaction) return work()
+      this.#db.exec('BEGIN IMMEDIATE')
+      const result = work()
+      inside = false
+      setTimeout(() => this.#db.open && this.#db.exec('COMMIT'), 20)`,
+      },
+    ],
+    caughtBy: { rig: 'kills', cases: 4, only: 'restart reply.after#' },
+  },
+  {
+    name: 'sends before the commit',
+    edits: [
+      {
+        file: 'src/core/recipes/service-restart.ts',
+        find: `  operation = yield { type: 'dispatching', command }
+  const observations = device.commit()[Symbol.asyncIterator]()
+`,
+        replace: `  const observations = device.commit()[Symbol.asyncIterator]()
+  await observations.next()
+  operation = yield { type: 'dispatching', command }
+`,
+      },
+    ],
+    caughtBy: { rig: 'kills', cases: 2, only: 'restart event.dispatching#1$' },
+  },
+  {
+    name: 'sends again after it was reconnected',
+    edits: [
+      {
+        file: 'src/core/recipes/reconcile.ts',
+        find: '      return yield* confirm(device, operation)\n',
+        replace: `      await device.prepare(operation.service ?? '')
+      device.arm()
+      for await (const _ of device.commit()) continue
+      return yield* confirm(device, operation)
+`,
+      },
+    ],
+    caughtBy: { rig: 'kills', cases: 0, only: 'lost link$' },
+  },
+  {
+    name: 'goes on with what was connecting',
+    edits: [
+      {
+        file: 'src/daemon/manager.ts',
+        find: "const fresh = operation.phase === 'accepted' && age",
+        replace: "const fresh = ['accepted', 'connecting'].includes(operation.phase) && age",
+      },
+      {
+        file: 'src/daemon/manager.ts',
+        find: "        .filter(({ phase }) => phase === 'accepted')\n        .map(({ id }) => id),",
+        replace: `        .filter(({ phase }) => phase === 'accepted' || phase === 'connecting')
+        .map(({ id }) => id),`,
+      },
+      {
+        file: 'src/daemon/manager.ts',
+        find: "      if (operation?.phase !== 'accepted' || this.#running.has(id)) continue",
+        replace: '      if (!operation || this.#running.has(id)) continue',
+      },
+      {
+        file: 'src/core/operation.ts',
+        find: "  connecting: ['ready', 'settled'],",
+        replace: "  connecting: ['connecting', 'ready', 'settled'],",
+      },
+    ],
+    caughtBy: { rig: 'kills', cases: 1, only: 'restart connect.after#1$' },
+  },
+  {
+    name: 'keeps a login hold in memory only',
+    edits: [
+      {
+        file: 'src/daemon/store/operations.ts',
+        find: `    this.#db
+      .prepare('INSERT OR REPLACE INTO login_holds VALUES (?, ?, ?, ?, ?)')
+      .run(device, username, hold.since, hold.operationId, hold.message)`,
+        replace: '    void [device, username, hold]',
+      },
+    ],
+    caughtBy: { rig: 'kills', cases: 0, only: 'batch with strangers$' },
+  },
+  {
+    name: 'tries every way to log in, as the library does by itself',
+    edits: [
+      {
+        file: 'src/daemon/ssh/authentication.ts',
+        find: `      this.#state = 'done'
+      this.#link?.end(partial ? this.#needsMore(offered) : this.#refused())`,
+        replace: `      if (this.#secret) next({ type: 'password', username: this.#username, password: this.#secret })
+      else this.#link?.end(partial ? this.#needsMore(offered) : this.#refused())
+      this.#secret = ''`,
+      },
+      {
+        file: 'src/daemon/ssh/authentication.ts',
+        find: '  #link: Link | null = null\n',
+        replace: "  #link: Link | null = null\n  #secret = ''\n",
+      },
+      {
+        file: 'src/daemon/ssh/authentication.ts',
+        find: '    const proof = this.#proof(secret, method)\n',
+        replace:
+          "    const proof = this.#proof(secret, method)\n    if (secret.type === 'password') this.#secret = secret.password\n",
+      },
+    ],
+    caughtBy: { rig: 'kills', cases: 0, only: 'batch with strangers$' },
+  },
+  {
+    name: 'accepts any host key',
+    edits: [
+      {
+        file: 'src/daemon/ssh/link.ts',
+        find: 'if (pinned && !isSameHostKey(pinned, offered)) {',
+        replace: 'if (pinned && !isSameHostKey(pinned, offered) && pinned.type === "") {',
+      },
+    ],
+    caughtBy: { rig: 'kills', cases: 0, only: 'batch with strangers$' },
+  },
+  {
+    name: 'has no unique index for its claims',
+    edits: [
+      {
+        file: 'src/daemon/store/migrations.ts',
+        find: 'CREATE UNIQUE INDEX active_operations_claim',
+        replace: 'CREATE INDEX active_operations_claim',
+      },
+    ],
+    caughtBy: { rig: 'kills', cases: 0, only: 'restart$' },
+  },
+  {
+    name: 'takes STARTED for success',
+    edits: [
+      {
+        file: 'src/core/recipes/confirm.ts',
+        find: "if (now.state === 'STARTED' && before === undefined && isProven(operation)) {",
+        replace: "if (now.state === 'STARTED' && before === undefined) {",
+      },
+      {
+        file: 'src/core/operation.ts',
+        find: "completed: operation.type === 'ssh_test' ? operation.phase === 'ready' : sent && isProven(operation),",
+        replace: "completed: operation.type === 'ssh_test' ? operation.phase === 'ready' : sent,",
+      },
+    ],
+    caughtBy: { rig: 'kills', cases: 0, only: 'lost link, nothing happened$' },
+  },
+  {
+    name: 'lets one field of the device through as it comes',
+    edits: [
+      {
+        file: 'src/daemon/ssh/link.ts',
+        find: 'this.#ident = oneLine(line, 255)',
+        replace: 'this.#ident = line',
+      },
+    ],
+    caughtBy: { rig: 'kills', cases: 0, only: 'hostile device$' },
+  },
+  {
+    name: 'tells a password in one error',
+    edits: [
+      {
+        file: 'src/daemon/ssh/authentication.ts',
+        find: "    if (method === 'password') return",
+        replace:
+          "    this.#username += secret.type === 'password' ? secret.password : ''\n    if (method === 'password') return",
+      },
+      {
+        file: 'src/daemon/ssh/authentication.ts',
+        find: '  readonly #username: string\n',
+        replace: '  #username: string\n',
+      },
+      {
+        file: 'src/daemon/ssh/authentication.ts',
+        find: '    const username = this.#username\n',
+        replace: '    const username = String(this.#username)\n',
+      },
+    ],
+    caughtBy: { rig: 'kills', cases: 0, only: 'batch with strangers$' },
+  },
+  {
+    name: 'goes on after a write has failed',
+    edits: [
+      {
+        file: 'src/daemon/store/store.ts',
+        find: '      if (!isBusy(error)) this.#fail(error as Error)\n',
+        replace: '      void isBusy\n',
+      },
+      {
+        file: 'src/daemon/store/store.ts',
+        find: '  #fail(error: Error): void {',
+        replace: '  fail(error: Error): void {',
+      },
+    ],
+    caughtBy: { rig: 'syscalls', cases: 1, only: 'restart fsync#20 EIO' },
+  },
+]
