@@ -1,5 +1,7 @@
 import { writeSync } from 'node:fs'
 import type { Socket } from 'node:net'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 
 declare global {
   /** Set to true by the build that the fault rigs make, to false by the one that is shipped, where nothing of this remains. */
@@ -28,9 +30,24 @@ export function failpointsAroundWrites(socket: Socket): void {
   }
 }
 
+if (globalThis.VOSCTL_FAULTS) {
+  setFlagsFromString('--expose-gc')
+  const collectGarbage = runInNewContext('gc') as () => void
+  process.on('SIGUSR2', () => {
+    collectGarbage()
+    const { heapUsed, rss } = process.memoryUsage()
+    writeSync(2, `holds ${JSON.stringify({ heapUsed, rss, resources: process.getActiveResourcesInfo() })}\n`)
+  })
+}
+
 const counts = new Map<string, number>()
 let plan: Map<string, string> | undefined
 let clockOffsetMs = 0
+if (globalThis.VOSCTL_FAULTS) {
+  // At once: whoever takes the function itself, as the composition root does, takes this one.
+  const { now } = Date
+  Date.now = () => now() + clockOffsetMs
+}
 
 /** `VOSCTL_FAILPOINTS=enter.before#1=kill,write.done#3=clock:-3600000` says what happens at which passage of a place. */
 function reach(name: string, about?: () => string): void {
@@ -49,8 +66,6 @@ function reach(name: string, about?: () => string): void {
     // The signal is on its way: not one instruction more before it is here.
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, action === 'kill' ? Infinity : 20)
   } else if (action?.startsWith('clock:')) {
-    const { now } = Date
-    if (clockOffsetMs === 0) Date.now = () => now() + clockOffsetMs
     clockOffsetMs += Number(action.slice('clock:'.length))
   }
 }

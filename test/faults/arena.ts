@@ -13,7 +13,7 @@ import { loadSealingKey, sealPassword } from '../../src/daemon/ssh/credentials.t
 import { openDatabase } from '../../src/daemon/store/database.ts'
 import { Store } from '../../src/daemon/store/store.ts'
 import { startSimulator, type Scenario, type Simulator, type SimulatorOptions } from '../../src/simulator/index.ts'
-import { check, readHouse } from './check.ts'
+import { check, readHouse, type Witnesses } from './check.ts'
 import { ROOT } from './root.ts'
 
 /** An hour of an appliance's life in a few seconds, and time limits of the daemon in proportion. */
@@ -81,6 +81,7 @@ export class Arena implements AsyncDisposable {
   readonly #program: string
   #daemons = 0
   readonly #children = new Set<ChildProcess>()
+  readonly #clients = new Set<ChildProcess>()
 
   constructor(program: string) {
     this.#program = program
@@ -237,11 +238,13 @@ export class Arena implements AsyncDisposable {
       env: { PATH: process.env['PATH'], LANG: 'C.UTF-8', VOSCTL_CONFIG_DIR: this.config },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
+    this.#clients.add(child)
     this.#children.add(child)
     const output = { stdout: '', stderr: '' }
     child.stdout.setEncoding('utf8').on('data', (text: string) => (output.stdout += text))
     child.stderr.setEncoding('utf8').on('data', (text: string) => (output.stderr += text))
     const ended = once(child, 'close').then(([status, signal]): Ended => {
+      this.#clients.delete(child)
       this.#children.delete(child)
       this.texts.push(output.stdout, output.stderr)
       for (const [id] of output.stdout.matchAll(/\b[rt]-[0-9a-z]{6}\b/g)) this.acknowledged.add(id)
@@ -250,16 +253,25 @@ export class Arena implements AsyncDisposable {
     return { ended, output }
   }
 
-  /** Every broken promise, now that no daemon runs. */
+  /** As when their terminals are closed by force. */
+  killClients(): void {
+    for (const child of this.#clients) child.kill('SIGKILL')
+  }
+
+  /** Every broken promise, now that no daemon runs and all work is at an end. */
   check(): string[] {
-    return check(readHouse(this.database), {
+    return check(readHouse(this.database), this.witnesses)
+  }
+
+  get witnesses(): Witnesses {
+    return {
       devices: this.simulators,
       acknowledged: this.acknowledged,
       strangers: this.#strangers,
       secrets: [...new Set(this.#secrets)],
       directories: [this.directory],
       texts: this.texts,
-    })
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -70,14 +70,20 @@ export interface Witnesses {
   readonly texts?: readonly string[]
 }
 
-/** Every promise of the house that its disk and the witnesses show as broken, a sentence each. */
+/** Every promise of the house that its disk and the witnesses show as broken, a sentence each; all work is at an end. */
 export function check(house: House, witnesses: Witnesses): string[] {
+  const running = house.operations.filter(({ phase }) => phase !== 'settled')
+  return [
+    ...checkSoFar(house, witnesses),
+    ...running.map(({ id, phase }) => `5: ${id} has not ended, it is still ${phase}`),
+  ]
+}
+
+/** What must hold at any moment at which no daemon runs. */
+export function checkSoFar(house: House, witnesses: Witnesses): string[] {
   return [
     ...checkJournal(house),
     ...checkKept(house, witnesses.acknowledged),
-    ...house.operations
-      .filter(({ phase }) => phase !== 'settled')
-      .map(({ id, phase }) => `5: ${id} has not ended, it is still ${phase}`),
     ...witnesses.devices.flatMap((device) => checkDevice(house, device)),
     ...(witnesses.strangers ?? [])
       .filter(({ ledger }) => ledger.authAttempts().length > 0)
@@ -173,17 +179,21 @@ function checkDevice({ operations, events, loginHolds }: House, simulator: Simul
   const completed = own.filter(({ type, status }) => type === 'service_restart' && status === 'completed')
   for (const service of new Set(completed.map((operation) => operation.service ?? ''))) {
     const claimed = completed.filter((operation) => operation.service === service).length
-    const states = ledger.states(service)
-    const back = states.filter((state, index) => state === 'STARTED' && index > 0).length
+    const states = ledger.states(service).filter((state, index) => state === 'STARTED' && index > 0)
+    // A device that was switched on again has started all that it has.
+    const back = states.length + ledger.of('power').filter(({ on }) => on).length
     if (claimed > back)
       broken.push(`5: ${claimed} restarts of ${service} on ${device} are claimed, it came back ${back} times`)
   }
-  const last = own
-    .toSorted((a, b) => (events.get(a.id)?.[0]?.cursor ?? 0) - (events.get(b.id)?.[0]?.cursor ?? 0))
-    .at(-1)
-  const state = services.find(({ name }) => name === last?.service)?.state
-  if (last?.error?.code === 'service_down' && state !== 'STOPPED') {
-    broken.push(`5: ${last.id} says that ${last.service} on ${device} is down, and it is ${state}`)
+  for (const { id, service, completedAt, error } of own) {
+    if (error?.code !== 'service_down' || completedAt === null) continue
+    const before = ledger.entries.filter(({ at }) => at <= completedAt)
+    const last = before.findLast(
+      (entry) => entry.type === 'power' || (entry.type === 'state' && entry.service === service),
+    )
+    if (last?.type === 'state' && last.to !== 'STOPPED') {
+      broken.push(`5: ${id} says that ${service} on ${device} is down, and it was ${last.to}`)
+    }
   }
   for (const { id, status, error, effect } of own) {
     if (
@@ -197,7 +207,9 @@ function checkDevice({ operations, events, loginHolds }: House, simulator: Simul
   }
 
   const attempts = ledger.authAttempts()
-  const announced = own.flatMap(({ id }) => events.get(id) ?? []).filter(({ event }) => event.type === 'authenticating')
+  const logins = own.flatMap(({ id }) => events.get(id) ?? [])
+  const announced = logins.filter(({ event }) => event.type === 'authenticating')
+  const answered = logins.filter(({ event }) => event.type === 'authenticated')
   if (attempts.length > announced.length) {
     broken.push(`6: ${attempts.length} attempts to log in to ${device}, ${announced.length} were written down before`)
   }
@@ -205,8 +217,12 @@ function checkDevice({ operations, events, loginHolds }: House, simulator: Simul
   if (refused >= 0 && attempts.length > refused + 1) {
     broken.push(`6: ${attempts.length - refused - 1} attempts to log in to ${device} after it had refused one`)
   }
-  if (refused >= 0 && !loginHolds.some((hold) => hold.device === device && hold.username === username)) {
-    broken.push(`6: ${device} refused a login and no hold stands`)
+  if (attempts.length > answered.length + 1) {
+    broken.push(`6: ${attempts.length} attempts to log in to ${device}, and ${answered.length} answers came back`)
+  }
+  const isHeld = loginHolds.some((hold) => hold.device === device && hold.username === username)
+  if (attempts.length > answered.length && !isHeld) {
+    broken.push(`6: an attempt to log in to ${device} was refused or its answer was lost, and no hold stands`)
   }
   return broken
 }
