@@ -5,12 +5,14 @@ import { cancel } from './commands/cancel.ts'
 import * as connections from './commands/connections.ts'
 import * as credentials from './commands/credentials.ts'
 import * as daemon from './commands/daemon.ts'
+import { hold, release } from './commands/hold.ts'
 import { history } from './commands/history.ts'
 import { logs } from './commands/logs.ts'
 import { ps } from './commands/ps.ts'
 import { restart } from './commands/restart.ts'
 import { status } from './commands/status.ts'
 import { test } from './commands/test.ts'
+import { verify } from './commands/verify.ts'
 import { watch } from './commands/watch.ts'
 import type { Context } from './context.ts'
 
@@ -31,6 +33,9 @@ export const ACTIONS: Readonly<Record<string, Action>> = {
   wait,
   cancel: (context, [word = '']) => cancel(context, word),
   ack: (context, [word = '']) => ack(context, word),
+  verify: (context, [word = ''], options) => verify(context, word, options),
+  hold: (context, [word = ''], options) => hold(context, word, options),
+  release: (context, [word = '']) => release(context, word),
   logs: (context, [word = ''], options) => logs(context, word, options),
   history: (context, [word], options) => history(context, word, options),
   'connections add': (context, [name = ''], options) => connections.addConnection(context, name, options),

@@ -1,8 +1,9 @@
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { VERSION } from '../core/version.ts'
 import { oneLine } from '../core/text.ts'
+import { makeDirectory } from './make-directory.ts'
 import { currentUser, resolvePaths } from './paths.ts'
 
 /** Writes down what is known about an exception that nobody expected; returns what to tell the person. */
@@ -41,7 +42,7 @@ function stateDirectory(argv: readonly string[]): string {
   const flag = index === -1 ? undefined : argv[index + 1]
   const home = flag === undefined ? currentUser().home : ''
   const directory = resolvePaths(process.env, flag, home).stateDirectory
-  mkdirSync(directory, { recursive: true, mode: 0o700 })
+  makeDirectory(directory)
   return directory
 }
 

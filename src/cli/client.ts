@@ -358,7 +358,13 @@ function connectError(
     })
   }
   const nobodyThere = code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ENOTDIR'
-  const message = nobodyThere ? 'no daemon is running.' : `the daemon on ${path} does not answer: ${cause.message}.`
+  // It takes no more connections than it has places for and closes the others without a word.
+  const turnedAway = code === 'ECONNRESET' || code === 'EPIPE'
+  const message = nobodyThere
+    ? 'no daemon is running.'
+    : turnedAway
+      ? `the daemon on ${path} turned this client away: too many are connected, or it is stopping.`
+      : `the daemon on ${path} does not answer: ${cause.message}.`
   return new NoAnswerError(message, { nobodyThere, cause })
 }
 

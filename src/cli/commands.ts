@@ -68,7 +68,42 @@ const TEST: CommandSpec = {
   examples: ['vosctl test cucm-pub', "vosctl test 'cucm-*' -o json"],
   flags: [SERVICE],
   exits: [0, 4, 5, 6, 8],
-  see: ['connections services', 'credentials test'],
+  see: ['verify', 'connections services', 'credentials test'],
+}
+
+const VERIFY: CommandSpec = {
+  name: 'verify',
+  arguments: '<op|target>',
+  summary: 'Look at the device, read-only: what is true now? Settles an unknown outcome when there is proof.',
+  examples: ['vosctl verify r-7k3a1x', 'vosctl verify cucm-pub', 'vosctl verify cucm-pub -s "Cisco Tftp" -q'],
+  flags: [SERVICE],
+  notes: [
+    'One login, nothing that acts. It may run beside a restart, and says so.',
+    'Exit 0: the service runs and no question is open. 1: it is down. 3: the outcome stays unknown.',
+    'A service that is STARTED now is no proof that it restarted: it must have been seen moving, or be another run of it.',
+  ],
+  exits: [0, 1, 3, 4, 5, 6, 8],
+  see: ['ack', 'test', 'status'],
+}
+
+const HOLD: CommandSpec = {
+  name: 'hold',
+  arguments: '<target>',
+  summary: 'Keep hands off a connection: no restart, test or look begins there, whoever asks.',
+  examples: ['vosctl hold cucm-pub --reason "TAC case, do not restart"'],
+  flags: [{ flag: '--reason <text>', means: 'why; told to everybody who is refused' }],
+  notes: ['What runs there already goes on. A hold survives restarts of the daemon; only release ends it.'],
+  exits: [0, 2],
+  see: ['release', 'status'],
+}
+
+const RELEASE: CommandSpec = {
+  name: 'release',
+  arguments: '<target>',
+  summary: 'End a hold.',
+  examples: ['vosctl release cucm-pub'],
+  exits: [0, 2],
+  see: ['hold'],
 }
 
 const WATCH: CommandSpec = {
@@ -129,7 +164,7 @@ const ACK: CommandSpec = {
   summary: 'Accept an unknown outcome, after a look at the device, and free the connection.',
   examples: ['vosctl ack r-7k3a1x', 'vosctl ack r-7k3a1x --yes'],
   exits: [0, 2],
-  see: ['status', 'test'],
+  see: ['verify', 'status'],
 }
 
 const LINES = (fallback: string): FlagSpec => ({
@@ -312,7 +347,10 @@ export const COMMANDS: readonly CommandSpec[] = [
   ATTACH,
   WAIT,
   CANCEL,
+  VERIFY,
   ACK,
+  HOLD,
+  RELEASE,
   LOGS,
   HISTORY,
   CONNECTIONS,
@@ -323,8 +361,8 @@ export const COMMANDS: readonly CommandSpec[] = [
 
 /** How the overview groups them. */
 export const GROUPS: readonly (readonly [string, readonly CommandSpec[]])[] = [
-  ['Act', [RESTART, TEST, CANCEL]],
-  ['Look', [WATCH, PS, STATUS, ATTACH, WAIT, LOGS, HISTORY, ACK]],
+  ['Act', [RESTART, TEST, CANCEL, HOLD, RELEASE]],
+  ['Look', [WATCH, PS, STATUS, ATTACH, WAIT, LOGS, HISTORY, VERIFY, ACK]],
   ['Inventory', [CONNECTIONS, CREDENTIALS]],
   ['Set up', [DAEMON, DEMO]],
 ]

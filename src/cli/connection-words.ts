@@ -1,4 +1,5 @@
 import { formatDuration } from '../core/duration.ts'
+import type { Hold } from '../core/connection.ts'
 import type { ConnectionView } from '../core/protocol.ts'
 import { clean } from './renderers/words.ts'
 import { fields, table } from './table.ts'
@@ -6,6 +7,8 @@ import { momentWords } from './times.ts'
 
 /** `ID NAME PLATFORM HOST SERVICE KEY CREDENTIAL LAST`, sorted by id. */
 export function listLines(connections: readonly ConnectionView[]): string[] {
+  // A column of its own only while there is something in it.
+  const isAnyHeld = connections.some(({ hold }) => hold)
   const rows = connections
     .toSorted((a, b) => a.id - b.id)
     .map((connection) => [
@@ -17,13 +20,15 @@ export function listLines(connections: readonly ConnectionView[]): string[] {
       connection.hostKey ? 'pinned' : 'none',
       credentialWord(connection),
       connection.last?.status ?? '-',
+      ...(isAnyHeld ? [connection.hold ? `by ${clean(connection.hold.by)}` : '-'] : []),
     ])
-  return table(['ID', 'NAME', 'PLATFORM', 'HOST', 'SERVICE', 'KEY', 'CREDENTIAL', 'LAST'], rows)
+  const titles = ['ID', 'NAME', 'PLATFORM', 'HOST', 'SERVICE', 'KEY', 'CREDENTIAL', 'LAST']
+  return table(isAnyHeld ? [...titles, 'HOLD'] : titles, rows)
 }
 
 /** One connection as a page. */
 export function connectionLines(connection: ConnectionView, now: number): string[] {
-  const { credential, hostKey, last, loginHold, timings } = connection
+  const { credential, hold, hostKey, last, loginHold, timings } = connection
   const special = [
     ...(connection.algorithms === 'modern' ? [] : [`algorithms ${connection.algorithms}`]),
     ...(connection.echo ? [] : ['no echo check']),
@@ -42,10 +47,17 @@ export function connectionLines(connection: ConnectionView, now: number): string
       'last',
       last ? `${last.id} ${last.status}${last.completedAt ? `, ${momentWords(last.completedAt, now)}` : ''}` : '-',
     ],
+    ...(hold ? [['hold', holdWords(hold, now)] as const] : []),
     ...(loginHold
       ? [['held', `login, since ${momentWords(loginHold.since, now)}: ${clean(loginHold.message)}`] as const]
       : []),
   ])
+}
+
+/** `by bob since 14:02:11: "TAC case, do not restart"` */
+export function holdWords({ since, by, reason }: Hold, now: number): string {
+  const why = reason === null ? '' : `: "${clean(reason)}"`
+  return `by ${clean(by)} since ${momentWords(since, now)}${why}`
 }
 
 /** `10.10.0.10`, with the port where it is not the usual one. */

@@ -1,5 +1,6 @@
 import { formatDuration } from '../core/duration.ts'
 import type { OperationEvent, RecordedEvent } from '../core/operation.ts'
+import { longDuration } from './times.ts'
 import { clean, cleanDeviceLine, clock, describe } from './renderers/words.ts'
 
 /** `14:00:15  Cisco Tomcat[STOPPING]`: one event as a line of a log; device lines behind a bar. */
@@ -11,7 +12,7 @@ function eventWords(event: OperationEvent): string {
   switch (event.type) {
     case 'accepted': {
       const reason = event.reason === null ? '' : `: ${clean(event.reason)}`
-      const what = describe({ type: event.operationType, service: event.service })
+      const what = describe({ type: event.operationType, service: event.service, subject: event.subject ?? null })
       return `accepted ${what} on ${clean(event.connection.name)} by ${clean(event.createdBy)}${reason}`
     }
     case 'connecting':
@@ -49,10 +50,18 @@ function eventWords(event: OperationEvent): string {
       return `verifying: ${clean(event.because)}`
     case 'reconciling':
       return `looking at the device: ${clean(event.because)}`
+    case 'clock': {
+      const by = longDuration(Math.abs(event.byMs))
+      return event.byMs < 0
+        ? `this machine's clock went ${by} back: it was set`
+        : `this machine's clock went ${by} ahead: it was set, or the machine slept`
+    }
     case 'settled':
       return `${event.status}: ${clean(event.message)}`
     case 'acknowledged':
       return `accepted by ${clean(event.by)}`
+    case 'verified':
+      return `verified ${event.status} by ${clean(event.by)} (${event.look}): ${clean(event.message)}`
     default:
       return event satisfies never
   }

@@ -92,7 +92,8 @@ function exitCodes(): string[] {
     '',
     ...table(['EXIT', 'NAME', 'TOUCHED', 'MEANS'], rows),
     '',
-    "watch, ps, status, history and logs never carry an operation's verdict; restart, attach, wait and test always do.",
+    "watch, ps, status, history and logs never carry an operation's verdict; restart, attach, wait,",
+    'test and verify always do.',
     'Several targets: the status that all share, otherwise 9.',
   ]
 }
@@ -128,7 +129,8 @@ function cron(): string[] {
     '  30 3 * * 0  /usr/local/bin/vosctl restart cucm-pub -q --reason "weekly" --timeout 30m',
     '',
     'Exit 4 (busy), 5 (held), 6 (unreached) and 7 (daemon) mean that the device was not touched.',
-    'Exit 3 (unknown) holds the connection until somebody says "vosctl ack": the next run is refused with 5.',
+    'Exit 3 (unknown) holds the connection until "vosctl verify" finds proof or somebody says "vosctl ack": the next run is',
+    'refused with 5. So is every run while somebody keeps hands off with "vosctl hold".',
     'A refused login holds it too, so that cron cannot lock the account.',
     'Several targets need --yes. PATH is short in cron: name vosctl in full.',
   ]
@@ -151,10 +153,10 @@ function json(): string[] {
     'For programs: -o json is one document at the end, -o jsonl one line for each event, the last with "type":"result".',
     '',
     ...fields([
-      ['vosctl/operation/v1', 'restart, test, attach, wait, cancel, ack, status <op>'],
+      ['vosctl/operation/v1', 'restart, test, verify, attach, wait, cancel, ack, status <op>'],
       ['vosctl/operation-list/v1', 'ps, history, and the above for several targets'],
       ['vosctl/plan/v1', 'restart --dry-run'],
-      ['vosctl/connection/v1', 'connections add, show, edit, remove, trust; status <target>'],
+      ['vosctl/connection/v1', 'connections add, show, edit, remove, trust; hold, release; status <target>'],
       ['vosctl/connection-list/v1', 'connections list'],
       ['vosctl/service-list/v1', 'connections services'],
       ['vosctl/status/v1', 'status'],

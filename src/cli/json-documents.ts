@@ -20,7 +20,8 @@ export function toListJson(
 }
 
 export function toConnectionJson(connection: ConnectionView): JsonObject {
-  const { last, loginHold, credential } = connection
+  const { last, hold, loginHold, credential } = connection
+  const loginHeld = loginHold && { reason: loginHold.message, since: toTime(loginHold.since) }
   return {
     schema: 'vosctl/connection/v1',
     id: connection.id,
@@ -41,7 +42,11 @@ export function toConnectionJson(connection: ConnectionView): JsonObject {
       Object.entries(connection.timings).map(([name, ms]) => [name.replace(/Ms$/, ''), ms]),
     ),
     last: last && { op: last.id, verdict: last.status, ended_at: toTime(last.completedAt) },
-    hold: loginHold && { reason: loginHold.message, since: toTime(loginHold.since) },
+    // What keeps work from it: somebody who says so, or a login that did not work.
+    hold: hold
+      ? { by: hold.by, reason: hold.reason, since: toTime(hold.since) }
+      : loginHeld && { by: null, ...loginHeld },
+    login_hold: loginHeld,
   }
 }
 

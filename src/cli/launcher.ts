@@ -1,8 +1,9 @@
-import { closeSync, mkdirSync, openSync, readFileSync, fstatSync } from 'node:fs'
+import { closeSync, openSync, readFileSync, fstatSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { VosError } from '../core/errors.ts'
 import { oneLine } from '../core/text.ts'
 import { NoAnswerError } from './client.ts'
+import { makeDirectory } from './make-directory.ts'
 import { binary } from './package.ts'
 import { refuseForeignState, type Paths } from './paths.ts'
 
@@ -74,7 +75,7 @@ export function cleanEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
 
 function openLog({ stateDirectory, log }: Paths): number {
   try {
-    mkdirSync(stateDirectory, { recursive: true, mode: 0o700 })
+    makeDirectory(stateDirectory)
     return openSync(log, 'a', 0o600)
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)

@@ -25,7 +25,7 @@ export async function findOperation(client: Client, word: string, user: string):
 
 /** Could this be the id of an operation, or the beginning of one? */
 export function isOperationId(word: string): boolean {
-  return word === 'last' || /^[rtc]-[0-9a-z]{0,12}$/.test(word)
+  return word === 'last' || /^[rtvc]-[0-9a-z]{0,12}$/.test(word)
 }
 
 function isBatchId(word: string): boolean {

@@ -47,6 +47,10 @@ export function resolvePaths(env: NodeJS.ProcessEnv, flag: string | undefined, h
 }
 
 function stateLocation(env: NodeJS.ProcessEnv, flag: string | undefined, home: string): [string, StateSource] {
+  if (flag === '') {
+    // An unset variable in a script: the directory that it happens to be in would become a second store.
+    throw new VosError('state_directory', '--state-dir is empty.', { hint: 'Name a directory, or leave the flag out.' })
+  }
   if (flag !== undefined) return [path.resolve(flag), 'flag']
   const own = absolute(env, 'VOSCTL_STATE_DIR')
   if (own !== undefined) return [own, 'env']

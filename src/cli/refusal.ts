@@ -67,7 +67,8 @@ function busyLine(name: string, holder: Operation, status: ExitStatus, { now }: 
 function situation(holder: Operation, wanted: Wanted): string {
   if (holder.phase === 'reconciling') return 'is being checked after an interruption'
   if (holder.type === 'certificate_renewal' && wanted.type !== holder.type) return 'is busy with a certificate renewal'
-  if (holder.type !== wanted.type) return `is busy with a ${verb(holder.type)}`
+  if (holder.type !== wanted.type)
+    return `is busy with a ${holder.type === 'verify' ? 'look at it' : verb(holder.type)}`
   if (holder.type === 'service_restart' && isOther(holder.service, wanted.service)) {
     return `is busy with a restart of "${clean(holder.service ?? '')}"`
   }
@@ -97,5 +98,5 @@ function word(holder: Operation): string {
 }
 
 function verb(type: OperationType): string {
-  return { service_restart: 'restart', ssh_test: 'test', certificate_renewal: 'renewal' }[type]
+  return { service_restart: 'restart', ssh_test: 'test', verify: 'verify', certificate_renewal: 'renewal' }[type]
 }

@@ -87,6 +87,13 @@ export interface Connection {
   readonly timings: Partial<Timings>
 }
 
+/** "Do not touch this connection", with who and why. */
+export interface Hold {
+  readonly since: number
+  readonly by: string
+  readonly reason: string | null
+}
+
 export const DEFAULT_SERVICE: Record<Platform, string | null> = { vos: 'Cisco Tomcat', linux: null }
 
 /** Two connections with the same key are one device: work on one excludes work on the other. */

@@ -16,7 +16,12 @@ export const EXIT_TABLE = [
     means: 'bad flags, unknown name, configuration, or a question nobody can answer',
     touched: 'no',
   },
-  { status: 3, name: 'unknown', means: 'the command may have run and nobody can prove it', touched: 'maybe' },
+  {
+    status: 3,
+    name: 'unknown',
+    means: 'the command may have run and nobody can prove it: vosctl verify, or ack',
+    touched: 'maybe',
+  },
   { status: 4, name: 'busy', means: 'refused: an operation is already running there', touched: 'no' },
   { status: 5, name: 'held', means: 'refused: hold, policy, login hold or an unacknowledged unknown', touched: 'no' },
   {
@@ -82,6 +87,7 @@ const CODES = {
   ],
   busy: ['already_running', 'service_moving'],
   held: [
+    'on_hold', // somebody said "do not touch this connection"
     'login_held',
     'unacknowledged',
     'service_not_activated',

@@ -2,7 +2,7 @@ import type { ServiceState, SessionFacts } from './device.ts'
 import type { ErrorInfo } from './errors.ts'
 import { milestone, percentAt, type Usual } from './progress.ts'
 
-export const OPERATION_TYPES = ['ssh_test', 'service_restart', 'certificate_renewal'] as const
+export const OPERATION_TYPES = ['ssh_test', 'verify', 'service_restart', 'certificate_renewal'] as const
 export type OperationType = (typeof OPERATION_TYPES)[number]
 
 export const STATUSES = [
@@ -32,6 +32,7 @@ export type Phase = (typeof PHASES)[number]
 /** Work of one group excludes other work of that group on the same device. */
 export const CONFLICT_GROUP = {
   ssh_test: 'test',
+  verify: 'test',
   service_restart: 'change',
   certificate_renewal: 'change',
 } as const satisfies Record<OperationType, string>
@@ -39,11 +40,20 @@ export const CONFLICT_GROUP = {
 /** The first letter of an operation's id tells its type. */
 export const ID_LETTER = {
   ssh_test: 't',
+  verify: 'v',
   service_restart: 'r',
   certificate_renewal: 'c',
 } as const satisfies Record<OperationType, string>
 
 export type SettledStatus = Exclude<Status, 'pending' | 'in_progress'>
+
+/** What a later look at the device proves about an operation whose outcome is unknown. */
+export interface Proof {
+  readonly status: 'completed' | 'failed'
+  readonly message: string
+  readonly error?: ErrorInfo
+  readonly evidence: readonly { readonly what: string; readonly value: string }[]
+}
 
 /** What happened, in the order in which it was written to disk. Everything else about an operation is derived. */
 export type OperationEvent =
@@ -54,6 +64,8 @@ export type OperationEvent =
       readonly device: string
       /** As the person named it; the device's own name follows in `resolved`. */
       readonly service: string | null
+      /** Of a `verify`: the operation that it is about; absent when it is about the connection. */
+      readonly subject?: string
       readonly createdBy: string
       readonly reason: string | null
       readonly batch: { readonly id: string; readonly position: number; readonly size: number } | null
@@ -90,6 +102,8 @@ export type OperationEvent =
   | { readonly type: 'evidence'; readonly what: string; readonly value: string }
   | { readonly type: 'verifying'; readonly because: string }
   | { readonly type: 'reconciling'; readonly because: string }
+  /** Since the event before, the wall clock went so much further (or back) than time did. */
+  | { readonly type: 'clock'; readonly byMs: number }
   /** Device lines were left out, because the journal of this operation is full. */
   | { readonly type: 'gap'; readonly lines: number; readonly lastLine: string; readonly lastState?: string }
   | {
@@ -97,9 +111,13 @@ export type OperationEvent =
       readonly status: SettledStatus
       readonly message: string
       readonly error?: ErrorInfo
+      /** Of a `verify`: the question about its subject is answered. */
+      readonly proves?: Proof
     }
   /** A person accepted an unknown outcome. */
   | { readonly type: 'acknowledged'; readonly by: string }
+  /** The look `look`, which `by` asked for, proved how an operation ended whose outcome was unknown. */
+  | (Proof & { readonly type: 'verified'; readonly by: string; readonly look: string })
 
 /** An event with its place: `seq` counts within its operation from 1, `cursor` over the whole journal. */
 export interface RecordedEvent {
@@ -118,6 +136,8 @@ export interface Operation {
   readonly device: string
   /** The exact name once it is resolved, until then as the person named it. */
   readonly service: string | null
+  /** Of a `verify`: the id of the operation that it is about; otherwise null. */
+  readonly subject: string | null
   readonly createdBy: string
   readonly reason: string | null
   readonly batch: { readonly id: string; readonly position: number; readonly size: number } | null
@@ -138,6 +158,8 @@ export interface Operation {
   readonly completedAt: number | null
   readonly deadlineMs: number
   readonly phaseStartedAt: number
+  /** How much of the time since `beganAt` is only the clock that was set; absent when it was not. */
+  readonly clockMovedMs?: number
   /** Every phase entered so far with the time of entry. */
   readonly phases: readonly { readonly phase: Phase; readonly at: number }[]
   readonly lastDeviceAt: number | null
@@ -158,6 +180,13 @@ export interface Operation {
   readonly evidence: readonly { readonly at: number; readonly what: string; readonly value: string }[]
   readonly usual: Usual | null
   readonly acknowledged: { readonly by: string; readonly at: number } | null
+  /** Ended unknown, and proved later; `was` keeps what was said at the end. */
+  readonly verified: {
+    readonly by: string
+    readonly at: number
+    readonly look: string
+    readonly was: { readonly message: string; readonly error: ErrorInfo | null }
+  } | null
 }
 
 const MOVES: Record<Phase, readonly Phase[]> = {
@@ -177,6 +206,11 @@ const SENT_PHASES: readonly Phase[] = ['dispatching', 'stopping', 'starting', 'v
 /** May the command have been sent? True from the moment the intent is on disk. */
 export function maybeSent(operation: Pick<Operation, 'phase' | 'effect'>): boolean {
   return SENT_PHASES.includes(operation.phase) || operation.effect !== 'none'
+}
+
+/** Work that reads and touches nothing. */
+export function isLook({ type }: Pick<Operation, 'type'>): boolean {
+  return CONFLICT_GROUP[type] === 'test'
 }
 
 export function isSettled(operation: Pick<Operation, 'phase'>): boolean {
@@ -206,6 +240,7 @@ function begin(recorded: RecordedEvent): Operation {
     ...request,
     id: recorded.operationId,
     type: operationType,
+    subject: event.subject ?? null,
     status: 'pending',
     phase: 'accepted',
     progress: 0,
@@ -229,6 +264,7 @@ function begin(recorded: RecordedEvent): Operation {
     reconciliations: 0,
     evidence: [],
     acknowledged: null,
+    verified: null,
   }
 }
 
@@ -302,6 +338,8 @@ function change(operation: Operation, event: OperationEvent, at: number): Partia
         reconciliations: operation.reconciliations + 1,
         message: `looking at the device: ${event.because}`,
       }
+    case 'clock':
+      return operation.beganAt === null ? {} : { clockMovedMs: (operation.clockMovedMs ?? 0) + event.byMs }
     case 'settled':
       checkClaim(operation, event.status, event.error)
       return {
@@ -316,6 +354,8 @@ function change(operation: Operation, event: OperationEvent, at: number): Partia
     case 'acknowledged':
       if (operation.status !== 'unknown') throw new Error(`${operation.id}: nothing to acknowledge`)
       return { acknowledged: { by: event.by, at } }
+    case 'verified':
+      return verifiedBy(operation, event, at)
     default:
       return event satisfies never
   }
@@ -328,17 +368,48 @@ function enter(operation: Operation, phase: Phase, at: number): Partial<Operatio
 
 /** The name of the evidence that a changed {@link ServiceState.identity} leaves behind. */
 export const IDENTITY_CHANGED = 'identity changed'
+/** The name of the evidence that a later look leaves behind which finds the service still STOPPING or STARTING. */
+export const SEEN_MOVING = 'seen moving'
 
 /** A service that reads STARTED proves nothing; that it was seen moving, or that its identity changed, does. */
 export function isProven(operation: Pick<Operation, 'transition' | 'evidence'>): boolean {
-  return operation.transition || operation.evidence.some(({ what }) => what === IDENTITY_CHANGED)
+  return (
+    operation.transition || operation.evidence.some(({ what }) => what === IDENTITY_CHANGED || what === SEEN_MOVING)
+  )
+}
+
+/**
+ * Is what a service does at `at` still what our command made it do? After the operation's own time limit somebody else
+ * may have acted, and a clock that was set meanwhile is no witness.
+ */
+export function isStillOurs(
+  { sentAt, deadlineMs, clockMovedMs }: Pick<Operation, 'sentAt' | 'deadlineMs' | 'clockMovedMs'>,
+  at: number,
+): boolean {
+  return sentAt !== null && clockMovedMs === undefined && at >= sentAt && at - sentAt <= deadlineMs
+}
+
+/** The ending becomes the truth, and what was said before stays beside it. The claim needs the same right as any other. */
+function verifiedBy(
+  operation: Operation,
+  event: Extract<OperationEvent, { type: 'verified' }>,
+  at: number,
+): Partial<Operation> {
+  if (!needsAcknowledgement(operation)) throw new Error(`${operation.id}: nothing to verify`)
+  const { status, message, error = null, by, look } = event
+  const evidence = [...operation.evidence, ...event.evidence.map(({ what, value }) => ({ at, what, value }))]
+  const isAllowed = status === 'completed' ? isProven({ ...operation, evidence }) : error?.code === 'service_down'
+  if (!isAllowed) throw new Error(`${operation.id}: ${status} cannot be verified`)
+  const was = { message: operation.message, error: operation.error }
+  const effect = status === 'completed' ? 'confirmed' : operation.effect
+  return { status, message, error, evidence, effect, verified: { by, at, look, was } }
 }
 
 /** An ending may only be claimed with the right to it. This is the last guard: a recipe that lies fails here. */
 function checkClaim(operation: Operation, status: SettledStatus, error: ErrorInfo | undefined): void {
   const sent = maybeSent(operation)
   const allowed = {
-    completed: operation.type === 'ssh_test' ? operation.phase === 'ready' : sent && isProven(operation),
+    completed: isLook(operation) ? operation.phase === 'ready' : sent && isProven(operation),
     // After the intent no exit status may say that the device was not touched.
     failed: !sent || error?.code === 'refused_by_device' || error?.code === 'service_down',
     cancelled: !sent,

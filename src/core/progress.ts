@@ -49,7 +49,7 @@ export function milestone(operation: Progressing): number {
  */
 export function progressAt(operation: Operation, now: number): Progress {
   const end = operation.completedAt ?? now
-  const elapsedMs = Math.max(0, end - (operation.beganAt ?? operation.startedAt))
+  const elapsedMs = Math.max(0, end - (operation.beganAt ?? operation.startedAt) - (operation.clockMovedMs ?? 0))
   if (operation.phase === 'settled') {
     return { percent: operation.progress, elapsedMs, remainingMs: null, lateMs: null }
   }

@@ -1,4 +1,4 @@
-import type { AlgorithmProfile, Connection, HostKey, Platform, Timings } from './connection.ts'
+import type { AlgorithmProfile, Connection, Hold, HostKey, Platform, Timings } from './connection.ts'
 import type { ServiceState } from './device.ts'
 import type { ErrorInfo } from './errors.ts'
 import type { Operation, OperationType, RecordedEvent } from './operation.ts'
@@ -8,7 +8,7 @@ import type { Usual } from './progress.ts'
  * The Socket.IO contract between the daemon and everything that talks to it. Types only: the daemon parses what it gets
  * with schemas.ts, the client trusts its own types. A change that an older peer would misread raises the version.
  */
-export const PROTOCOL_VERSION = 1
+export const PROTOCOL_VERSION = 2
 
 /** `operations` is everything; `connection:<id>` is one connection. */
 export type RoomName = 'operations' | `connection:${number}`
@@ -51,6 +51,8 @@ export interface StartRequest {
   /** In the order in which they shall run. */
   readonly connectionIds: readonly number[]
   readonly service?: string
+  /** Of a `verify`: the operation that it is about, whose service it looks at. */
+  readonly subject?: string
   readonly createdBy: string
   readonly reason?: string
   /** The operation's own time limit. */
@@ -124,6 +126,7 @@ export interface ConnectionInput {
 export interface ConnectionView extends Connection {
   readonly last: { readonly id: string; readonly status: string; readonly completedAt: number | null } | null
   readonly loginHold: { readonly since: number; readonly message: string } | null
+  readonly hold: Hold | null
 }
 
 export interface ClientToServerEvents {
@@ -142,6 +145,9 @@ export interface ClientToServerEvents {
   /** Reads the device's host key; no credential leaves. */
   'connection:host-key': Request<{ id: number }, HostKey>
   'connection:trust': Request<{ id: number; hostKey: HostKey }, ConnectionView>
+  /** Keeps hands off until somebody releases it: no work begins there. What runs goes on. */
+  'connection:hold': Request<{ id: number; by: string; reason?: string }, ConnectionView>
+  'connection:release': Request<{ id: number }, ConnectionView>
   'connection:services': Request<{ id: number; despiteLoginHold?: boolean }, readonly ServiceState[]>
   'credential:set': Request<{ id: number; password: string }, ConnectionView>
   'credential:remove': Request<{ id: number }, ConnectionView>

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { ALGORITHM_PROFILES, DEFAULT_TIMINGS, PLATFORMS, type Timings } from './connection.ts'
 import type { RequestName, RequestOf } from './protocol.ts'
+import { oneLine } from './text.ts'
 
 /**
  * What the daemon accepts over its socket. Strict everywhere: an unknown key is an error, so a misspelt option can not be
@@ -72,9 +73,10 @@ const nothing = z.strictObject({})
 export const REQUESTS = {
   'operation:start': z.strictObject({
     requestId: z.uuid(),
-    operationType: z.enum(['ssh_test', 'service_restart']),
+    operationType: z.enum(['ssh_test', 'verify', 'service_restart']),
     connectionIds: z.array(id).min(1).max(1000),
     service: line(96, 'the service').exactOptional(),
+    subject: operationId.exactOptional(),
     createdBy: line(64, 'the user name'),
     reason: line(500, 'the reason').exactOptional(),
     deadlineMs: milliseconds.exactOptional(),
@@ -108,6 +110,12 @@ export const REQUESTS = {
   'connection:remove': z.strictObject({ id }),
   'connection:host-key': z.strictObject({ id }),
   'connection:trust': z.strictObject({ id, hostKey }),
+  'connection:hold': z.strictObject({
+    id,
+    by: line(64, 'the user name'),
+    reason: line(500, 'the reason').exactOptional(),
+  }),
+  'connection:release': z.strictObject({ id }),
   'connection:services': z.strictObject({ id, despiteLoginHold: z.boolean().exactOptional() }),
   'credential:set': z.strictObject({
     id,
@@ -128,5 +136,6 @@ export function explain(error: z.ZodError): string {
     const path = issue.path.filter((part) => part !== 'change').join('.')
     return path === '' ? issue.message : `${path}: ${issue.message}`
   })
-  return clauses.join('; ').slice(0, 300)
+  // The name of an unknown key may hold anything.
+  return oneLine(clauses.join('; '), 300)
 }

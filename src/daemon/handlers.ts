@@ -35,11 +35,12 @@ export function createHandlers({ store, manager, sealingKey, now, info, stop }: 
     const last = [...manager.board().toReversed(), ...operations.history(connection.id, 1)].find(
       (operation) => operation.connection.id === connection.id,
     )
-    const hold = manager.loginHold(connection)
+    const loginHold = manager.loginHold(connection)
     return {
       ...connection,
       last: last ? { id: last.id, status: last.status, completedAt: last.completedAt } : null,
-      loginHold: hold ? { since: hold.since, message: hold.message } : null,
+      loginHold: loginHold ? { since: loginHold.since, message: loginHold.message } : null,
+      hold: connections.hold(connection.id),
     }
   }
 
@@ -52,7 +53,19 @@ export function createHandlers({ store, manager, sealingKey, now, info, stop }: 
     })
   }
 
-  const release = (connection: Connection): void =>
+  /** What was said about a connection, or asked about it, must not vanish with it. */
+  const free = (id: number): void => {
+    const connection = connections.get(id)
+    const { name } = connection
+    const unknown = manager.unacknowledged(connection)
+    const why = unknown ? `the outcome of ${unknown.id} is unknown` : connections.hold(id) ? 'it is on hold' : null
+    if (why === null) return
+    throw new VosError('connection_in_use', `${name} cannot be removed: ${why}.`, {
+      hint: unknown ? `Look at the device: vosctl verify ${unknown.id}` : `First: vosctl release ${name}`,
+    })
+  }
+
+  const releaseLogin = (connection: Connection): void =>
     operations.clearLoginHold(deviceKey(connection), connection.username)
 
   return {
@@ -72,22 +85,43 @@ export function createHandlers({ store, manager, sealingKey, now, info, stop }: 
         store.write(() => {
           const connection = connections.edit(id, change)
           // Another key is a person's answer to a login that was refused.
-          if (change.keyPath !== undefined) release(connection)
+          if (change.keyPath !== undefined) releaseLogin(connection)
           return connection
         }),
       )
     },
     'connection:remove': ({ id }) => {
       idle(id, 'removed')
+      free(id)
       return view(store.write(() => connections.remove(id)))
     },
     'connection:host-key': async ({ id }) => {
       const connection = connections.get(id)
+      manager.checkHold(connection)
       const { name, host, port, algorithms } = connection
       const target = { name, host, port, algorithms, timings: timingsOf(connection) }
       return readHostKey(target, AbortSignal.timeout(timingsOf(connection).commandMs))
     },
     'connection:trust': ({ id, hostKey }) => view(store.write(() => connections.pin(id, hostKey))),
+    'connection:hold': ({ id, by, reason }) => {
+      const { name } = connections.get(id)
+      if (connections.hold(id)) {
+        throw new VosError('bad_request', `${name} is on hold already. Nothing was changed.`, {
+          hint: `See who and why: vosctl connections show ${name}`,
+        })
+      }
+      return view(store.write(() => connections.setHold(id, { since: now(), by, reason: reason ?? null })))
+    },
+    'connection:release': ({ id }) => {
+      const connection = connections.get(id)
+      const { name } = connection
+      if (!connections.hold(id)) {
+        throw new VosError('bad_request', `${name} is not on hold.`, {
+          hint: manager.loginHold(connection) ? `Its login is held: vosctl credentials set ${name}` : '',
+        })
+      }
+      return view(store.write(() => connections.clearHold(id)))
+    },
     'connection:services': ({ id, despiteLoginHold }) =>
       readServices(id, despiteLoginHold ?? false, manager, operations),
 
@@ -99,7 +133,7 @@ export function createHandlers({ store, manager, sealingKey, now, info, stop }: 
       return view(
         store.write(() => {
           const connection = connections.setSealedPassword(id, sealed)
-          release(connection)
+          releaseLogin(connection)
           return connection
         }),
       )

@@ -1,12 +1,17 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import type { Server } from 'node:http'
+import { createConnection } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { VosError } from '../core/errors.ts'
+import { makeDirectory } from './directory.ts'
 import { failpoint } from './failpoint.ts'
 import { countConnections } from './store/database.ts'
 
 /** The kernel's limit for the path of a Unix socket, in bytes. */
 const MAX_SOCKET_PATH = 107
+/** How long the holder of the lock may take to write who it is. */
+const HOLDER_MS = 2000
 
 export interface StatePaths {
   readonly directory: string
@@ -39,7 +44,7 @@ export function prepareStateDirectory({ directory, socket }: StatePaths): void {
 
 function makeOwn(directory: string): void {
   try {
-    fs.mkdirSync(directory, { recursive: true, mode: 0o700 })
+    makeDirectory(directory)
     failpoint('directory.made')
   } catch (error) {
     throw new VosError('state_directory', `Cannot make ${directory}: ${(error as Error).message}.`, { cause: error })
@@ -84,6 +89,12 @@ export async function listen(server: Server, { socket }: StatePaths): Promise<vo
       hint: 'Move it away.',
     })
   }
+  if (stat && (await isServed(socket))) {
+    const message = `Another process serves ${socket}, and it is not the holder of this database. It was not touched.`
+    throw new VosError('socket_path', message, {
+      hint: 'Was the database moved away from a daemon that runs? End that one first: it may be at work on devices.',
+    })
+  }
   if (stat) {
     failpoint('socket.stale')
     fs.unlinkSync(socket)
@@ -103,17 +114,47 @@ export async function listen(server: Server, { socket }: StatePaths): Promise<vo
   server.removeListener('error', reject)
 }
 
+/** Only a socket that refuses is certain to be one that a dead process has left. */
+async function isServed(socket: string): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>()
+  const probe = createConnection(socket, () => resolve(true))
+  probe.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code !== 'ECONNREFUSED' && code !== 'ENOENT'))
+  try {
+    return await promise
+  } finally {
+    probe.destroy()
+  }
+}
+
 export function writeHolder({ holder }: StatePaths, version: string): void {
   fs.writeFileSync(holder, JSON.stringify({ pid: process.pid, version }), { mode: 0o600 })
   failpoint('holder.written')
 }
 
-/** `pid 2214, vosctl 0.1.0`, as the holder wrote it; what a person can use, if it is still true. */
-export function describeHolder({ holder }: StatePaths): string {
+/** `pid 2214, vosctl 0.1.0`, as the holder wrote it. One that has just taken the lock is given the time to write it. */
+export async function describeHolder({ holder }: StatePaths): Promise<string> {
+  for (const giveUpAt = performance.now() + HOLDER_MS; performance.now() < giveUpAt; await sleep(20)) {
+    try {
+      const { pid, version } = JSON.parse(fs.readFileSync(holder, 'utf8')) as { pid: unknown; version: unknown }
+      // Throws when that one has ended: then it is what a killed daemon left, and not about the holder.
+      process.kill(Number(pid), 0)
+      return `pid ${Number(pid)}, vosctl ${String(version).replace(/[^\w.-]/g, '')}`
+    } catch {
+      // Not written yet.
+    }
+  }
+  return 'another process'
+}
+
+/**
+ * How many files and sockets this process may have open; the kernel tells it where there is /proc, elsewhere it is taken
+ * for enough.
+ */
+export function descriptorLimit(): number {
   try {
-    const { pid, version } = JSON.parse(fs.readFileSync(holder, 'utf8')) as { pid: unknown; version: unknown }
-    return `pid ${Number(pid)}, vosctl ${String(version).replace(/[^\w.-]/g, '')}`
+    const limit = /^Max open files +(\d+)/m.exec(fs.readFileSync('/proc/self/limits', 'utf8'))
+    return Number(limit?.[1] ?? Infinity)
   } catch {
-    return 'another process'
+    return Infinity
   }
 }

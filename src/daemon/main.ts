@@ -5,12 +5,14 @@ import { parseArgs } from 'node:util'
 import { exitStatus, exitStatusOf, VosError } from '../core/errors.ts'
 import { isSettled } from '../core/operation.ts'
 import { PROTOCOL_VERSION, type DaemonInfo } from '../core/protocol.ts'
+import { oneLine } from '../core/text.ts'
 import { VERSION } from '../core/version.ts'
 import { failpoint } from './failpoint.ts'
 import { createHandlers } from './handlers.ts'
 import { openDevice } from './devices/open.ts'
 import {
   describeHolder,
+  descriptorLimit,
   listen,
   prepareStateDirectory,
   refuseSecondStore,
@@ -32,15 +34,7 @@ const REPEATED_SIGNAL_MS = 1000
 /** The composition root of the daemon: builds the parts, listens, and takes everything down again. */
 async function main(): Promise<void> {
   process.umask(0o077)
-  const { values } = parseArgs({
-    options: {
-      'state-dir': { type: 'string' },
-      'config-dir': { type: 'string' },
-      'state-source': { type: 'string', default: 'flag' },
-      auto: { type: 'boolean', default: false },
-      version: { type: 'boolean', default: false },
-    },
-  })
+  const values = readArguments()
   if (values.version) {
     process.stdout.write(`${VERSION}\n`)
     return
@@ -52,7 +46,7 @@ async function main(): Promise<void> {
   if (values['state-source'] === 'env') refuseSecondStore(paths.directory, defaultDirectory)
   prepareStateDirectory(paths)
 
-  const store = openStore(paths.database, () => describeHolder(paths))
+  const store = await openStore(paths.database, () => describeHolder(paths))
   if (!store) return
   writeHolder(paths, VERSION)
 
@@ -62,15 +56,16 @@ async function main(): Promise<void> {
     store,
     openDevice: (request) => openDevice({ ...request, readSecret: () => readSecret(request.connection) }),
     now: Date.now,
+    monotonic: () => performance.now(),
     log,
   })
 
-  const startedAt = Date.now()
   const info = (): DaemonInfo => ({
     version: VERSION,
     protocol: PROTOCOL_VERSION,
     pid: process.pid,
-    startedAt,
+    // By the clock as it stands now, so that the time since then is right when it was set meanwhile.
+    startedAt: Math.round(Date.now() - performance.now()),
     stateDirectory: paths.directory,
     active: manager.active,
     clients: server.clients(),
@@ -80,9 +75,12 @@ async function main(): Promise<void> {
   })
 
   const leaveNow = new AbortController()
+  /** A signal may come before the socket is there; what is half built is not taken down. */
+  const up = Promise.withResolvers<void>()
   let stopping: Promise<void> | undefined
   const stop = (reason: string): Promise<void> => {
     stopping ??= (async () => {
+      await up.promise
       log(`stopping: ${reason}, ${manager.active} active`)
       failpoint('drain.begin')
       await manager.drain(leaveNow.signal)
@@ -124,14 +122,15 @@ async function main(): Promise<void> {
       return { active }
     },
   })
-  const server = createVosServer({ store, manager, handlers, now: Date.now, log, onClients: watchIdle })
-
-  await listen(server.http, paths)
-  // In the same turn, so no request can come between.
-  manager.recover()
-  failpoint('recovered')
-  log(`vosctl ${VERSION} listens on ${paths.socket} (pid ${process.pid})`)
-  watchIdle()
+  const server = createVosServer({
+    store,
+    manager,
+    handlers,
+    now: Date.now,
+    log,
+    onClients: watchIdle,
+    descriptors: descriptorLimit(),
+  })
 
   process.on('SIGHUP', () => undefined)
   let firstSignalAt: number | undefined
@@ -146,10 +145,37 @@ async function main(): Promise<void> {
       void stop(signal)
     })
   }
+
+  await listen(server.http, paths)
+  // In the same turn, so no request can come between.
+  manager.recover()
+  up.resolve()
+  failpoint('recovered')
+  log(`vosctl ${VERSION} listens on ${paths.socket} (pid ${process.pid})`)
+  watchIdle()
+}
+
+function readArguments() {
+  const options = {
+    'state-dir': { type: 'string' },
+    'config-dir': { type: 'string' },
+    'state-source': { type: 'string', default: 'flag' },
+    auto: { type: 'boolean', default: false },
+    version: { type: 'boolean', default: false },
+  } as const
+  const hint = 'By hand a daemon is started with: vosctl daemon run'
+  try {
+    const { values } = parseArgs({ options })
+    // An empty name would be the directory that somebody happens to be in.
+    if (values['state-dir'] !== '' && values['config-dir'] !== '') return values
+  } catch (cause) {
+    throw new VosError('bad_request', `${oneLine((cause as Error).message)}.`, { hint, cause })
+  }
+  throw new VosError('bad_request', 'A directory has an empty name.', { hint })
 }
 
 /** The store, or nothing when another daemon is the one: then this one has nothing to do. */
-function openStore(file: string, holder: () => string): Store | undefined {
+async function openStore(file: string, holder: () => Promise<string>): Promise<Store | undefined> {
   try {
     return new Store(openDatabase(file), (error) => {
       log(`fatal: the database cannot be written: ${error.message}`)
@@ -157,14 +183,19 @@ function openStore(file: string, holder: () => string): Store | undefined {
     })
   } catch (error) {
     if (!(error instanceof VosError) || error.code !== 'database_locked') throw error
-    log(`another daemon runs already (${holder()})`)
+    log(`another daemon runs already (${await holder()})`)
     return undefined
   }
 }
 
-function once<T>(make: () => T): () => T {
-  let made: { readonly value: T } | undefined
-  return () => (made ??= { value: make() }).value
+/** Made when it is first needed. A failure is not kept: it may have been want of a descriptor. */
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined
+  return () =>
+    (made ??= make().catch((error: unknown) => {
+      made = undefined
+      throw error
+    }))
 }
 
 function log(line: string): void {

@@ -1,9 +1,11 @@
-import { DEFAULT_TIMINGS, deviceKey, type Connection, type Timings } from '../core/connection.ts'
+import { DEFAULT_TIMINGS, deviceKey, type Connection, type Hold, type Timings } from '../core/connection.ts'
 import type { Device } from '../core/device.ts'
 import { formatDuration } from '../core/duration.ts'
 import { VosError, type ErrorCode } from '../core/errors.ts'
 import {
+  isLook,
   isSettled,
+  isStillOurs,
   maybeSent,
   needsAcknowledgement,
   type Operation,
@@ -17,6 +19,7 @@ import { reconcile } from '../core/recipes/reconcile.ts'
 import { serviceRestart } from '../core/recipes/service-restart.ts'
 import { sshTest } from '../core/recipes/ssh-test.ts'
 import type { Recipe } from '../core/recipes/steps.ts'
+import { verify } from '../core/recipes/verify.ts'
 import { noCredential } from './devices/credential-kind.ts'
 import type { DeviceRequest } from './devices/device-request.ts'
 import { execute } from './executor.ts'
@@ -38,6 +41,8 @@ const MAX_CONNECTING = 16
 /** Device lines kept for each operation; what follows is counted. */
 const MAX_LINES = 2000
 const HISTORY_MS = 400 * 86_400_000
+/** A clock that is disciplined gently never differs by more between two events. */
+const CLOCK_STEP_MS = 2000
 
 /** The attempt was announced, but nothing of it left: there was no secret to send, or the link was gone before. */
 const NOT_ATTEMPTED: readonly ErrorCode[] = ['no_credential', 'bad_key_file', 'connection_lost']
@@ -48,6 +53,8 @@ export interface ManagerOptions {
   readonly openDevice: (request: DeviceRequest) => Device
   /** Milliseconds since 1970. */
   readonly now: () => number
+  /** Milliseconds that nobody can set. Without it only a clock that was set back shows. */
+  readonly monotonic?: () => number
   readonly log: (line: string) => void
 }
 
@@ -61,6 +68,7 @@ export class Manager {
   readonly #store: Store
   readonly #openDevice: ManagerOptions['openDevice']
   readonly #now: () => number
+  readonly #monotonic: (() => number) | undefined
   readonly #log: (line: string) => void
   readonly #board = new Map<string, Operation>()
   readonly #running = new Map<string, Running>()
@@ -68,6 +76,8 @@ export class Manager {
   readonly #despiteLoginHold = new Set<string>()
   /** The hold that stood before an attempt which goes on despite it; it comes back if nothing was attempted. */
   readonly #holdBefore = new Map<string, LoginHold>()
+  /** Both clocks at the last event of what is active. */
+  readonly #clocks = new Map<string, { readonly wall: number; readonly monotonic: number }>()
   readonly #listeners = new Set<(recorded: RecordedEvent, operation: Operation) => void>()
   readonly #gate = new LoginGate()
   readonly #slots = new Slots(MAX_CONNECTING)
@@ -78,6 +88,7 @@ export class Manager {
     this.#store = options.store
     this.#openDevice = options.openDevice
     this.#now = options.now
+    this.#monotonic = options.monotonic
     this.#log = options.log
     for (const operation of this.#store.operations.board()) this.#board.set(operation.id, operation)
   }
@@ -115,15 +126,41 @@ export class Manager {
     if (this.#draining) throw new VosError('draining', 'The daemon is stopping and takes on no new work.')
     const connections = request.connectionIds.map((id) => this.#store.connections.get(id))
     refuseTwins(connections)
+    const subject = this.#subject(request, connections)
+    if (subject) request = { ...request, subject: subject.id, ...(subject.service && { service: subject.service }) }
     const { free, attached, skipped } = this.#admit(request, connections)
     if (request.dryRun) return this.#plan(request, free, attached, skipped)
     if (this.active + free.length > MAX_ACTIVE) {
       throw new VosError('too_many_operations', `No more than ${MAX_ACTIVE} operations can be active at once.`)
     }
     const recorded = this.#accept(request, free, attached, skipped)
-    for (const one of recorded.events) this.#publish(one)
+    const monotonic = this.#monotonic?.() ?? 0
+    for (const one of recorded.events) {
+      this.#clocks.set(one.operation.id, { wall: one.recorded.at, monotonic })
+      this.#publish(one)
+    }
     this.#schedule(recorded.events.map(({ operation }) => operation.id))
     return this.#recall(recorded.result)
+  }
+
+  /** The operation that a look is about: it must have been sent to the very device that is looked at. */
+  #subject(
+    { operationType, subject: id, createdBy }: StartRequest,
+    connections: readonly Connection[],
+  ): Operation | null {
+    if (id === undefined) return null
+    const subject = this.get(id, createdBy)
+    const [connection] = connections
+    const refuse = (why: string, hint = ''): never => {
+      throw new VosError('bad_request', `${subject.id} cannot be verified: ${why}. Nothing was sent.`, { hint })
+    }
+    if (operationType !== 'verify' || !connection || connections.length > 1)
+      return refuse('one look is about one device')
+    if (isLook(subject)) return refuse('it only looked', `Look again: vosctl verify ${connection.name}`)
+    if (subject.device !== deviceKey(connection)) {
+      return refuse(`it was sent to ${subject.device}, and ${connection.name} is ${deviceKey(connection)} now`)
+    }
+    return subject
   }
 
   #admit(request: StartRequest, connections: readonly Connection[]) {
@@ -153,14 +190,17 @@ export class Manager {
   #obstacle(request: StartRequest, connection: Connection): Refusal | null {
     const about = { connection: { id: connection.id, name: connection.name } }
     const { name } = connection
-    const hold = this.loginHold(connection)
-    if (hold && !request.despiteLoginHold) return { ...loginHeld(connection, hold.message).toInfo(), ...about }
+    const hold = this.#hold(connection)
+    if (hold) return { ...hold.toInfo(), ...about }
+    const loginHold = this.loginHold(connection)
+    if (loginHold && !request.despiteLoginHold)
+      return { ...loginHeld(connection, loginHold.message).toInfo(), ...about }
     const unknown = this.#unacknowledged(connection, request.operationType)
     if (unknown && !request.despiteUnknown) {
       return {
         code: 'unacknowledged',
         message: `${name} is held: the outcome of ${unknown.id} is unknown and nobody has accepted it. Nothing was sent.`,
-        hint: `Look at the device, then: vosctl ack ${unknown.id}`,
+        hint: `Look at the device: vosctl verify ${unknown.id}. Then accept it: vosctl ack ${unknown.id}`,
         holder: unknown,
         ...about,
       }
@@ -180,6 +220,15 @@ export class Manager {
         hint: 'Name one: --service <name>',
         ...about,
       }
+    }
+    return null
+  }
+
+  /** A hold on any connection to this device: it is the device that shall not be touched. */
+  #hold(connection: Connection): VosError | null {
+    for (const held of this.#store.connections.sameDevice(connection)) {
+      const hold = this.#store.connections.hold(held.id)
+      if (hold) return onHold(connection.name, held.name, hold)
     }
     return null
   }
@@ -215,6 +264,7 @@ export class Manager {
             connection: { id: connection.id, name: connection.name },
             device: deviceKey(connection),
             service: request.service ?? connection.service,
+            ...(request.subject === undefined ? {} : { subject: request.subject }),
             createdBy: request.createdBy,
             reason: request.reason ?? null,
             batch: batch === null ? null : { id: batch, position: index + 1, size: free.length },
@@ -320,6 +370,17 @@ export class Manager {
     return hold && this.#board.get(hold.operationId)?.authenticating ? null : hold
   }
 
+  /** @throws VosError `on_hold` when somebody keeps hands off this device */
+  checkHold(connection: Connection): void {
+    const hold = this.#hold(connection)
+    if (hold) throw hold
+  }
+
+  /** The operation whose unknown outcome keeps this device claimed. */
+  unacknowledged(connection: Connection): Operation | undefined {
+    return this.board().find((one) => needsAcknowledgement(one) && one.device === deviceKey(connection))
+  }
+
   /** Is anything active on this device? */
   isBusy(connection: Connection): boolean {
     return this.board().some((one) => !isSettled(one) && one.device === deviceKey(connection))
@@ -336,8 +397,9 @@ export class Manager {
         this.#log(
           `${operation.id}: looking at ${operation.connection.name}, the daemon ended while it was ${operation.phase}`,
         )
+        const isOurs = isStillOurs(operation, this.#now())
         this.#run(operation, (device, now) =>
-          reconcile(device, now, 'the daemon ended while the restart was under way'),
+          reconcile(device, now, 'the daemon ended while the restart was under way', isOurs),
         )
       } else {
         const age = this.#now() - operation.startedAt
@@ -398,9 +460,19 @@ export class Manager {
   }
 
   #start(operation: Operation): void {
-    const recipe = RECIPES[operation.type]
+    const recipe = operation.type === 'verify' ? this.#look(operation) : RECIPES[operation.type]
     if (!recipe) throw new Error(`no recipe for ${operation.type}`)
     this.#run(operation, recipe)
+  }
+
+  /** A look with what the daemon knows of its subject and of the work beside it. */
+  #look({ subject, device }: Operation): Recipe {
+    const isAtWork = (one: Operation) => !isSettled(one) && !isLook(one) && one.beganAt !== null
+    return (port, operation) =>
+      verify(port, operation, {
+        subject: () => (subject === null ? null : this.get(subject)),
+        underWay: () => this.board().find((one) => one.device === device && isAtWork(one)) ?? null,
+      })
   }
 
   /** The next ones of a batch; after the first that did not complete, none. */
@@ -461,10 +533,13 @@ export class Manager {
         operation,
         signal,
         before: async (event, before) => {
+          // Before the first byte, because somebody may have said "hands off" since this was accepted.
+          const hold = event.type === 'connecting' ? this.#hold(connection) : null
+          if (hold) throw hold
           if (event.type !== 'authenticating') return
           leaveGate = await this.#gate.enter(`${before.device} ${event.username}`, signal)
-          const hold = this.#store.operations.loginHold(before.device, event.username)
-          if (hold && !this.#despiteLoginHold.has(before.id)) throw loginHeld(connection, hold.message)
+          const loginHold = this.#store.operations.loginHold(before.device, event.username)
+          if (loginHold && !this.#despiteLoginHold.has(before.id)) throw loginHeld(connection, loginHold.message)
         },
         record: (before, event) => {
           const after = this.#record(before, event, connection)
@@ -494,6 +569,18 @@ export class Manager {
         written.push(one)
         before = one.operation
       }
+      const byMs = this.#clockMoved(operation, at)
+      if (byMs !== 0) {
+        const one = operations.append(before, { type: 'clock', byMs }, at)
+        written.push(one)
+        before = one.operation
+      }
+      const subject = this.#board.get(operation.subject ?? '')
+      // With the ending of the look, or not at all; not when somebody has accepted the outcome meanwhile.
+      if (event.type === 'settled' && event.proves && subject && needsAcknowledgement(subject)) {
+        const by = operation.createdBy
+        written.push(operations.append(subject, { ...event.proves, type: 'verified', by, look: operation.id }, at))
+      }
       const result = operations.append(before, event, at)
       written.push(result)
       this.#keepLoginHold(before, event, at)
@@ -504,6 +591,19 @@ export class Manager {
     if (lines) lines.left = 0
     for (const one of results) this.#publish(one)
     return results.at(-1)?.operation ?? operation
+  }
+
+  /** How much further the wall clock went than time did, since the last event; 0 when they agree. */
+  #clockMoved(operation: Operation, wall: number): number {
+    if (isSettled(operation)) return 0
+    const before = this.#clocks.get(operation.id)
+    const monotonic = this.#monotonic?.() ?? 0
+    this.#clocks.set(operation.id, { wall, monotonic })
+    // Of the time between two daemons only that it cannot run backwards is known.
+    const lastAt = Math.max(operation.phaseStartedAt, operation.lastDeviceAt ?? 0)
+    const byMs =
+      before && this.#monotonic ? wall - before.wall - (monotonic - before.monotonic) : Math.min(0, wall - lastAt)
+    return Math.abs(byMs) > CLOCK_STEP_MS ? Math.round(byMs) : 0
   }
 
   /**
@@ -553,6 +653,7 @@ export class Manager {
     this.#board.set(operation.id, operation)
     if (isSettled(operation)) {
       this.#lines.delete(operation.id)
+      this.#clocks.delete(operation.id)
       this.#holdBefore.delete(operation.id)
       this.#despiteLoginHold.delete(operation.id)
       this.#sweep ??= this.#sweepIn(BOARD_MS)
@@ -567,9 +668,11 @@ export class Manager {
 
   /** Moves what has been on the board long enough into history, and what has been in history long enough out of it. */
   #sweepNow(): void {
+    clearTimeout(this.#sweep)
     const now = this.#now()
     const ended = this.board().filter((operation) => isSettled(operation) && !needsAcknowledgement(operation))
-    const ripe = ended.filter((operation) => Math.abs(now - endedAt(operation)) >= BOARD_MS)
+    // One whose session is still being closed stays: its batch has not heard yet how it ended.
+    const ripe = ended.filter((one) => Math.abs(now - endedAt(one)) >= BOARD_MS && !this.#running.has(one.id))
     this.#store.write(() => {
       for (const { id } of ripe) this.#store.operations.archive(id)
       this.#store.operations.prune(HISTORY_MS)
@@ -595,19 +698,20 @@ export function timingsOf(connection: Connection): Timings {
   return { ...DEFAULT_TIMINGS, ...connection.timings }
 }
 
-/** After an interruption the times tell about the interruption. */
+/** After an interruption the times tell about the interruption, and after a change of the clock about nothing. */
 function isLesson(operation: Operation): boolean {
-  return operation.status === 'completed' && operation.reconciliations === 0
+  return operation.status === 'completed' && operation.reconciliations === 0 && operation.clockMovedMs === undefined
 }
 
 function endedAt(operation: Operation): number {
-  return operation.acknowledged?.at ?? operation.completedAt ?? operation.startedAt
+  return operation.verified?.at ?? operation.acknowledged?.at ?? operation.completedAt ?? operation.startedAt
 }
 
 /** Is the running operation the one that was asked for? Only then may its verdict stand for it. */
 function isSameWork(holder: Operation, request: StartRequest, connection: Connection): boolean {
   const wanted = request.service ?? connection.service
-  const isSameService = holder.service?.toLowerCase() === wanted?.toLowerCase()
+  const isSameService =
+    holder.service?.toLowerCase() === wanted?.toLowerCase() && holder.subject === (request.subject ?? null)
   return holder.type === request.operationType && (holder.type === 'ssh_test' || isSameService)
 }
 
@@ -619,6 +723,16 @@ function busy(connection: Connection, holder: Operation): Refusal {
     connection: { id: connection.id, name: connection.name },
     holder,
   }
+}
+
+function onHold(name: string, held: string, { since, by, reason }: Hold): VosError {
+  const at = new Date(since)
+  const when = `${at.toDateString().slice(0, 10)} ${at.toTimeString().slice(0, 5)}`
+  const where = held === name ? '' : ` (as ${held}, which is the same device)`
+  const why = reason === null ? '' : `: "${reason}"`
+  return new VosError('on_hold', `${name} is on hold since ${when} by ${by}${where}${why}. Nothing was sent.`, {
+    hint: `When hands need not be kept off any more: vosctl release ${held}`,
+  })
 }
 
 function loginHeld(connection: Connection, why: string): VosError {

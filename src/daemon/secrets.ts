@@ -1,5 +1,6 @@
 import type { KeyObject } from 'node:crypto'
 import type { Connection } from '../core/connection.ts'
+import { VosError } from '../core/errors.ts'
 import { noCredential } from './devices/credential-kind.ts'
 import { readPrivateKey, unsealPassword } from './ssh/credentials.ts'
 import type { Secret } from './ssh/session.ts'
@@ -10,7 +11,7 @@ export function createSecretReader(
   store: Store,
   sealingKey: () => Promise<KeyObject>,
 ): (connection: Connection) => Promise<Secret> {
-  return async (connection) => {
+  const read = async (connection: Connection): Promise<Secret> => {
     const { id, name, host, port, username, credential } = connection
     switch (credential.type) {
       case 'none':
@@ -27,5 +28,15 @@ export function createSecretReader(
         credential satisfies never
     }
     throw noCredential(name)
+  }
+  return async (connection) => {
+    try {
+      return await read(connection)
+    } catch (error) {
+      if (error instanceof VosError) throw error
+      // Want of a descriptor, say. It has to be told from an attempt, which would hold the login.
+      const message = `The secret of ${connection.name} cannot be read: ${(error as Error).message}. Nothing was sent.`
+      throw new VosError('bad_key_file', message, { hint: 'Try again, or look: vosctl daemon logs', cause: error })
+    }
   }
 }

@@ -29,6 +29,12 @@ const MAX_ROOMS = 16
 const MAX_PACKET_BYTES = 64 * 1024
 const REQUESTS_PER_SECOND = 20
 const HEARTBEAT_MS = 5000
+/** Whoever connects and is not admitted within this time leaves its place to others. */
+const ENTER_MS = 10_000
+/** A client that asks while so many characters of earlier answers wait for it does not read them. */
+const MAX_WAITING = 4 * 2 ** 20
+/** Batches that one client has been sent and has not acknowledged, those of watches that it has left included. */
+const MAX_UNDER_WAY = 2 * MAX_ROOMS
 
 type VosSocket = Socket<ClientToServerEvents, ServerToClientEvents>
 type VosServer = Server<ClientToServerEvents, ServerToClientEvents>
@@ -41,6 +47,8 @@ export interface ServerOptions {
   readonly log: (line: string) => void
   /** Called when a client came or left. */
   readonly onClients: (count: number) => void
+  /** How many files and sockets this process may have open. Clients get half of them at most. */
+  readonly descriptors?: number
 }
 
 export interface RunningServer {
@@ -51,12 +59,17 @@ export interface RunningServer {
 
 /** The Socket.IO face of the daemon, on an HTTP server that the caller lets listen. */
 export function createVosServer(options: ServerOptions): RunningServer {
-  const { manager, store, handlers, now, log, onClients } = options
+  const { manager, store, handlers, now, log, onClients, descriptors = Infinity } = options
+  const maxClients = Math.min(MAX_CLIENTS, Math.max(1, Math.floor(descriptors / 4)))
   const http = createServer((_, response) => response.writeHead(404).end())
-  const raw = new Set<NetSocket>()
+  const raw = new Map<NetSocket, NodeJS.Timeout>()
   http.on('connection', (socket) => {
-    raw.add(socket)
-    socket.on('close', () => raw.delete(socket))
+    const late = setTimeout(() => socket.destroy(), ENTER_MS).unref()
+    raw.set(socket, late)
+    socket.on('close', () => {
+      clearTimeout(late)
+      raw.delete(socket)
+    })
   })
   const io: VosServer = new Server(http, {
     serveClient: false,
@@ -64,10 +77,10 @@ export function createVosServer(options: ServerOptions): RunningServer {
     maxHttpBufferSize: MAX_PACKET_BYTES,
     perMessageDeflate: false,
     httpCompression: false,
-    connectTimeout: 10_000,
+    connectTimeout: ENTER_MS,
   })
   // Clients that are admitted or being refused; whoever sends nothing must not keep the daemon from its descriptors.
-  http.maxConnections = MAX_CLIENTS * 2
+  http.maxConnections = maxClients * 2
   const feed = new Feed(store.operations, (id) => (manager.find(id) ?? store.operations.find(id)[0])?.connection.id)
   const stopFeeding = manager.onEvent((recorded) => feed.push(recorded))
   const beat = setInterval(() => {
@@ -77,12 +90,14 @@ export function createVosServer(options: ServerOptions): RunningServer {
   beat.unref()
 
   io.use((socket, next) => {
-    const refusal = admit(socket.handshake.auth, io.sockets.sockets.size)
+    const refusal = admit(socket.handshake.auth, io.sockets.sockets.size, maxClients)
     next(refusal ? Object.assign(new Error(refusal.message), { data: refusal.toInfo() }) : undefined)
   })
   io.on('connection', (socket) => {
+    clearTimeout(raw.get(socket.request.socket))
     onClients(io.sockets.sockets.size)
     const watchers = new Map<string, Watcher>()
+    let underWay = 0
     socket.on('disconnect', () => {
       for (const watcher of watchers.values()) watcher.close()
       onClients(io.sockets.sockets.size)
@@ -104,8 +119,12 @@ export function createVosServer(options: ServerOptions): RunningServer {
         }
         const send = (batch: Omit<EventBatch, 'room'>) => {
           const { promise, resolve } = Promise.withResolvers<void>()
-          failpoint('events.before')
-          socket.emit('events', { ...batch, room }, resolve)
+          if (++underWay > MAX_UNDER_WAY) cutOff(socket)
+          failpoint('events.before', () => String(batch.events.at(-1)?.cursor ?? ''))
+          socket.emit('events', { ...batch, room }, () => {
+            underWay--
+            resolve()
+          })
           return promise
         }
         watchers.set(room, feed.watch(feed.cursor, room, send))
@@ -118,8 +137,12 @@ export function createVosServer(options: ServerOptions): RunningServer {
   function serve(socket: VosSocket, table: AllHandlers): void {
     let windowStart = -Infinity
     let requests = 0
+    let waiting = 0
+    socket.conn.on('packetCreate', ({ data }: { data?: string }) => (waiting += data?.length ?? 0))
+    socket.conn.on('drain', () => (waiting = 0))
     socket.use(([name, input, reply]: unknown[], next) => {
       if (typeof reply !== 'function') return next(new Error('a request without a reply'))
+      if (waiting > MAX_WAITING) return cutOff(socket)
       const answer = reply as (reply: Reply<unknown>) => void
       const at = performance.now()
       if (at - windowStart >= 1000) {
@@ -167,7 +190,7 @@ export function createVosServer(options: ServerOptions): RunningServer {
       const closed = io.close()
       io.disconnectSockets(true)
       http.closeAllConnections()
-      for (const socket of raw) socket.destroy()
+      for (const socket of raw.keys()) socket.destroy()
       await closed
     },
   }
@@ -177,7 +200,12 @@ type AllHandlers = {
   readonly [Name in RequestName]: (input: RequestOf<Name>) => ReplyOf<Name> | Promise<ReplyOf<Name>>
 }
 
-function admit(auth: Record<string, unknown>, clients: number): VosError | null {
+/** At once, and with all that waits for it: what a client does not take must not fill the daemon. */
+function cutOff(socket: VosSocket): void {
+  socket.request.socket.destroy()
+}
+
+function admit(auth: Record<string, unknown>, clients: number, maxClients: number): VosError | null {
   const { protocol, version } = auth as Partial<Handshake>
   if (protocol !== PROTOCOL_VERSION) {
     const theirs = typeof version === 'string' ? version.slice(0, 32) : 'unknown'
@@ -188,8 +216,8 @@ function admit(auth: Record<string, unknown>, clients: number): VosError | null 
       { hint: 'Use one version, or restart the daemon when it is idle: vosctl daemon restart' },
     )
   }
-  if (clients >= MAX_CLIENTS) {
-    return new VosError('too_many_clients', `The daemon already has ${MAX_CLIENTS} clients.`, {
+  if (clients >= maxClients) {
+    return new VosError('too_many_clients', `The daemon already has ${maxClients} clients.`, {
       hint: 'Close one of them.',
     })
   }

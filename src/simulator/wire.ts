@@ -7,6 +7,8 @@ import { Duplex } from 'node:stream'
  */
 export class Wire extends Duplex {
   readonly #socket: Socket
+  /** The beginning, until the peer's first line is whole: ssh2 (1.17) loses the middle one of three pieces of it. */
+  #firstLine: Buffer | null = Buffer.alloc(0)
   #frozen = false
   #held: (() => void)[] = []
   /** Whether this end finished or broke the connection. */
@@ -17,7 +19,7 @@ export class Wire extends Duplex {
     this.#socket = socket
     socket.setNoDelay(true)
     socket.on('data', (chunk) => {
-      if (!this.push(chunk)) socket.pause()
+      if (!this.#take(chunk)) socket.pause()
     })
     socket.on('end', () => this.push(null))
     socket.on('error', (error) => this.destroy(error))
@@ -80,6 +82,14 @@ export class Wire extends Duplex {
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
     this.#socket.destroy()
     done(error)
+  }
+
+  #take(chunk: Buffer): boolean {
+    if (this.#firstLine === null) return this.push(chunk)
+    const begun = Buffer.concat([this.#firstLine, chunk])
+    const isWhole = begun.includes('\n')
+    this.#firstLine = isWhole ? null : begun
+    return isWhole ? this.push(begun) : true
   }
 
   #unlessFrozen(go: () => void): void {

@@ -57,7 +57,9 @@ describe('the command line', () => {
     ['restart a --parallel 0', '--parallel is "0".', 'Say a whole number from 1 to 1000.'],
     ['restart a --if-running queue', '--if-running is "queue".', 'Say one of: refuse, attach, skip.'],
     ['-q', 'no command was named.', 'See: vosctl help'],
-    ['verify r-1', 'unknown command "verify".', 'See: vosctl help'],
+    ['doctor', 'unknown command "doctor".', 'See: vosctl help'],
+    ['verfy r-1', 'unknown command "verfy". Did you mean verify?', 'See: vosctl help'],
+    ['hold', 'missing required argument "target".', 'See: vosctl help hold'],
   ])('%s is refused in one sentence', (line, message, hint) => {
     expect(() => parse(line)).toThrow(expect.objectContaining({ code: 'bad_request', message, hint }))
   })

@@ -33,8 +33,8 @@ describe('help', () => {
   vosctl restart cucm-pub -s "Cisco Tomcat"  restart and follow
   vosctl watch                               live view, for a tmux pane
 
-Act        restart  test  cancel
-Look       watch  ps  status  attach  wait  logs  history  ack
+Act        restart  test  cancel  hold  release
+Look       watch  ps  status  attach  wait  logs  history  verify  ack
 Inventory  connections  credentials
 Set up     daemon  demo
 
@@ -105,7 +105,7 @@ No connections yet.
   })
 
   it('knows no page for what does not exist', async () => {
-    const { status, stderr } = await vosctl(['help', 'verify'])
+    const { status, stderr } = await vosctl(['help', 'doctor'])
     expect(status).toBe(2)
     expect(stderr).toMatch(/^vosctl: there is no help for that\.\n/)
   })

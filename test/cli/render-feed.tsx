@@ -116,6 +116,7 @@ async function watch(): Promise<void> {
       feed.put(id, { type: 'acknowledged', by: 'alice' })
       return Promise.resolve(`${id} acknowledged`)
     },
+    verify: ({ id }) => Promise.resolve(`v-1 looks at the device of ${id}`),
   })
   process.stderr.write(`left watch: ${end.running} running, ${end.late} late, interrupted ${end.interrupted}\n`)
 }

@@ -25,6 +25,7 @@ describe('an operation as JSON', () => {
       connection: { id: 1, name: 'cucm-pub' },
       device: '10.10.0.10:22',
       service: 'Cisco Tomcat',
+      subject: null,
       created_by: 'alice',
       reason: null,
       batch: null,
@@ -51,6 +52,7 @@ describe('an operation as JSON', () => {
       evidence: [],
       error: null,
       acknowledged: null,
+      verified: null,
     })
   })
 
@@ -63,6 +65,49 @@ describe('an operation as JSON', () => {
       took_ms: 221_000,
       timing: { eta_at: null, late_ms: null },
       evidence: [{ at: iso('14:05:51'), what: 'service list', value: 'Cisco Tomcat[STARTED]' }],
+    })
+  })
+
+  test('an outcome that was proved later keeps what was said before, and takes no time that nobody measured', () => {
+    const proved = scene('r-7k3a1x', 'cuc-1', '14:00:00', [
+      ...sentAt('14:00:00'),
+      settled('14:00:05', 'unknown', 'outcome unknown: connection lost'),
+      [
+        '15:10:00',
+        {
+          type: 'verified',
+          by: 'bob',
+          look: 'v-7k3b2y',
+          status: 'failed',
+          message: 'the service is DOWN',
+          error: { code: 'service_down', message: 'the service is DOWN', hint: '' },
+          evidence: [{ what: 'service list', value: 'Cisco Tomcat[STOPPED]' }],
+        },
+      ],
+    ])
+    expect(toOperationJson(proved.operation, at('16:00:00'))).toMatchObject({
+      status: 'failed',
+      exit_code: 1,
+      completed_at: iso('14:00:05'),
+      took_ms: null,
+      evidence: [{ at: iso('15:10:00'), what: 'service list', value: 'Cisco Tomcat[STOPPED]' }],
+      error: { name: 'service_down' },
+      verified: {
+        by: 'bob',
+        at: iso('15:10:00'),
+        look: 'v-7k3b2y',
+        was: { status: 'unknown', message: 'outcome unknown: connection lost' },
+      },
+    })
+    const [recorded] = proved.recorded.slice(-1)
+    expect(recorded && toEventJson(recorded, proved.operation)).toMatchObject({
+      type: 'verified',
+      op: 'r-7k3a1x',
+      status: 'failed',
+      exit_code: 1,
+      by: 'bob',
+      look: 'v-7k3b2y',
+      error: { name: 'service_down' },
     })
   })
 

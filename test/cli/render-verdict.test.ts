@@ -90,8 +90,8 @@ describe('the verdict on a terminal, one target', () => {
       '  13:58:04  Cisco Tomcat[STOPPING]',
       '',
       '  cuc-1 stays claimed, so nobody restarts it twice by accident.',
-      '    vosctl test cuc-1     look at the device, read-only',
-      '    vosctl ack r-7k3a1x   accept and free it',
+      '    vosctl verify r-7k3a1x   look at the device, read-only',
+      '    vosctl ack r-7k3a1x      accept and free it',
     ])
   })
 
@@ -188,7 +188,7 @@ describe('the verdict on a terminal, several targets', () => {
       '1 ok, 1 failed, 1 unknown, 1 not started in 0m52s                        exit 9',
       '',
       '  web-07   vosctl logs r-7k2x7m       nginx: bind() to 0.0.0.0:443 failed',
-      '  web-09   vosctl test web-09   then   vosctl ack r-7k2x9m',
+      '  web-09   vosctl verify r-7k2x9m',
       '  rest     vosctl restart web-12 -s nginx',
     ])
   })
@@ -220,7 +220,7 @@ describe('the verdict off a terminal', () => {
     ],
     [
       unknown,
-      'vosctl: unknown: cuc-1: connection lost 1m12s after the command was sent; exit 3. Look: vosctl test cuc-1. Accept: vosctl ack r-7k3a1x',
+      'vosctl: unknown: cuc-1: connection lost 1m12s after the command was sent; exit 3. Look: vosctl verify r-7k3a1x',
     ],
     [
       unreached,

@@ -130,9 +130,9 @@ describe('the screen', () => {
       rule,
       'cuc-1  r-7k3a1x  restart "Cisco Tomcat"  by cron at 13:58:02',
       'unknown: connection lost 1m12s after the command was sent',
-      'k acknowledge and free the connection    vosctl test cuc-1',
+      'v verify on the device (read-only)    k acknowledge and free the connection',
       rule,
-      'up/dn select  c cancel  k acknowledge  ? help  q quit',
+      'up/dn select  v verify  k ack  c cancel  ? help  q quit',
     ])
   })
 
@@ -377,6 +377,7 @@ describe('keys', () => {
         Promise.resolve(`${id} cannot be taken back: the restart was sent at 14:02:13.`),
       ),
       acknowledge: vi.fn<WatchActions['acknowledge']>((id) => Promise.resolve(`${id} acknowledged`)),
+      verify: vi.fn<WatchActions['verify']>(({ connection }) => Promise.resolve(`v-1 looks at ${connection.name}`)),
       wantTranscript: vi.fn<WatchActions['wantTranscript']>(),
       leave: vi.fn<WatchActions['leave']>(),
     }
@@ -431,6 +432,20 @@ describe('keys', () => {
     await press('\u001b[6~', 'rows 2-13 of 40')
     await press('\u001b[F', 'rows 29-40 of 40')
     expect(text()).toContain('>. host-39')
+  })
+
+  test('v looks at the device of what is selected, and not of what only looked', async () => {
+    const unknown = scene('r-7k3a1x', 'cuc-1', '13:58:02', [
+      ...sentAt('13:58:02'),
+      settled('13:59:14', 'unknown', 'outcome unknown: connection lost'),
+    ]).operation
+    const look = scene('v-7k3b2y', 'cuc-1', '14:00:00', [], { operationType: 'verify', subject: unknown.id }).operation
+    const { press, actions } = start([unknown, look])
+    await press('v', 'v-1 looks at cuc-1')
+    expect(actions.verify).toHaveBeenCalledWith(expect.objectContaining({ id: 'r-7k3a1x' }))
+    await press(DOWN, '>. cuc-1')
+    await press('v', 'v: v-7k3b2y only looked, there is nothing to verify')
+    expect(actions.verify).toHaveBeenCalledTimes(1)
   })
 
   test('c says why it cannot', async () => {
@@ -511,6 +526,7 @@ describe('runWatch', () => {
       header: HEADER,
       cancel: (id) => Promise.resolve(id),
       ack: (id) => Promise.resolve(id),
+      verify: ({ id }) => Promise.resolve(id),
     })
     return { ...fake, source, ended }
   }

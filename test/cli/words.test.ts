@@ -26,6 +26,22 @@ const UNKNOWN = scene('r-7k3a1x', 'cuc-1', '13:58:02', [
   ...sentAt('13:58:02'),
   settled('13:59:14', 'unknown', 'outcome unknown: connection lost'),
 ]).operation
+const VERIFIED = scene('r-7k3a1x', 'cuc-1', '13:58:02', [
+  ...sentAt('13:58:02'),
+  ...moving('13:58:04', 'stopping'),
+  settled('13:59:14', 'unknown', 'outcome unknown: connection lost'),
+  [
+    '15:10:00',
+    {
+      type: 'verified',
+      by: 'bob',
+      look: 'v-7k3b2y',
+      status: 'completed',
+      message: '"Cisco Tomcat" restarted, seen STOPPING then STARTED, confirmed by a later look',
+      evidence: [{ what: 'service list', value: 'Cisco Tomcat[STARTED]' }],
+    },
+  ],
+])
 const WAITING = [2, 3].map((index) => member(index, '14:02:11', []).operation)
 const NOW = at('14:03:54')
 
@@ -46,6 +62,7 @@ const CONNECTION: ConnectionView = {
   timings: {},
   last: null,
   loginHold: null,
+  hold: null,
 }
 
 describe('ps', () => {
@@ -69,6 +86,20 @@ describe('history', () => {
     expect(historyLines([accepted])).toEqual([
       'WHEN              OP        CONNECTION  WHAT                    BY     TOOK   VERDICT',
       '2026-11-22 13:58  r-7k3a1x  cuc-1       restart "Cisco Tomcat"  alice  1m12s  unknown, accepted',
+    ])
+  })
+
+  it('has both endings of an outcome that was proved later, and no time that nobody measured', () => {
+    expect(historyLines([VERIFIED.operation]).at(-1)).toBe(
+      '2026-11-22 13:58  r-7k3a1x  cuc-1       restart "Cisco Tomcat"  alice  -     ok; unknown until verified 2026-11-22 15:10 by bob',
+    )
+    const page = operationLines(VERIFIED.operation, at('15:11:00')).join('\n')
+    expect(page).toContain('state      ok\n')
+    expect(page).toContain('verified   by bob, 15:10:00 (v-7k3b2y)\n')
+    expect(page).toContain('before     outcome unknown: connection lost, 13:59:14\n')
+    expect(VERIFIED.recorded.slice(-2).map(eventLine)).toEqual([
+      '13:59:14  unknown: outcome unknown: connection lost',
+      '15:10:00  verified completed by bob (v-7k3b2y): "Cisco Tomcat" restarted, seen STOPPING then STARTED, confirmed by a later look',
     ])
   })
 })
@@ -148,13 +179,35 @@ describe('the house', () => {
     expect(lines[1]).toBe('2 connections   1 running   0 queued   1 unknown')
     expect(lines.slice(4)).toEqual([
       'Needs a person',
-      '  cuc-1  r-7k3a1x: outcome unknown since 13:59:14. Look, then: vosctl ack r-7k3a1x',
+      '  cuc-1  r-7k3a1x: outcome unknown since 13:59:14. Look: vosctl verify r-7k3a1x',
       '  uccx-1  login held since 13:00:00. Then: vosctl credentials set uccx-1',
       '',
       'Not yet: 1 operation is under way (vosctl watch).',
     ])
     expect(houseLines(INFO, [CONNECTION], [], [], NOW).at(-1)).toBe('Nothing is under way, and nothing waits for you.')
     expect(houseLines(INFO, [], [], [], NOW)).toContain('No connections yet.')
+  })
+
+  it('says who keeps hands off what, and does not count a look without an answer as a failure', () => {
+    const held = { ...CONNECTION, hold: { since: at('13:00:00'), by: 'bob', reason: 'TAC case' } }
+    const error = { code: 'not_confirmed', message: 'it stays unknown', hint: '' } as const
+    const look = scene(
+      'v-7k3b2y',
+      'cuc-1',
+      '14:00:00',
+      [settled('14:00:02', 'failed', 'it stays unknown', { error })],
+      { operationType: 'verify', subject: 'r-7k3a1x' },
+    ).operation
+    const lines = houseLines(INFO, [held], [look], [], NOW)
+    expect(lines[2]).toBe('0 done, 0 failed in the last 5 minutes')
+    expect(lines.slice(4, 6)).toEqual([
+      'On hold',
+      '  cucm-pub  by bob since 13:00:00: "TAC case". When it is over: vosctl release cucm-pub',
+    ])
+    expect(connectionLines(held, NOW)).toContain('hold        by bob since 13:00:00: "TAC case"')
+    expect(listLines([held]).map((line) => line.split(/  +/).at(-1))).toEqual(['HOLD', 'by bob'])
+    expect(listLines([CONNECTION])[0]).not.toContain('HOLD')
+    expect(psLines([look], NOW).at(-1)).toMatch(/verify r-7k3a1x .* unknown /)
   })
 
   it('shows one operation as a page', () => {

@@ -184,6 +184,25 @@ describe('the evidence table of a restart', () => {
     expect(operation.error?.code).toBe('service_down')
   })
 
+  it('follows a service that moves for longer than one series of polls after a lost link', async () => {
+    const { operation } = await restart({
+      commit: [SENT, output('Cisco Tomcat[STOPPING]'), LOST],
+      lists: [[TOMCAT], ...Array.from({ length: 50 }, () => [tomcat('STARTING')]), [TOMCAT]],
+      polls: 20,
+    })
+    expect(operation.status).toBe('completed')
+  })
+
+  it('did not say of a restart that was sent "Nothing was sent", when the look after it could not log in', async () => {
+    const { operation } = await restart({
+      commit: [SENT, output('Cisco Tomcat[STOPPING]'), LOST],
+      connect: ['ok', new VosError('no_common_algorithm', 'there is no cipher in common. Nothing was sent.')],
+    })
+    expect(operation.message).toBe(
+      'outcome unknown: there is no cipher in common; last seen STOPPING 0m00s after sending',
+    )
+  })
+
   it('looks at most three times when the link is lost again and again', async () => {
     const { operation, calls } = await restart({
       commit: [SENT, LOST],
@@ -195,10 +214,19 @@ describe('the evidence table of a restart', () => {
 
   it('refuses to log in where the host key has changed meanwhile, and is unknown', async () => {
     const { operation, calls } = await restart({
-      connect: ['ok', new VosError('host_key_changed', 'the host key has changed')],
+      connect: [
+        'ok',
+        new VosError('host_key_changed', 'the host key has changed', {
+          hint: 'Compare it. Then: vosctl connections trust cucm-pub',
+        }),
+      ],
       commit: [SENT, output('Cisco Tomcat[STOPPING]'), LOST],
     })
     expect(operation.status).toBe('unknown')
+    expect(operation.message).toContain('the host key has changed')
+    expect(operation.error?.hint).toBe(
+      'Compare it. Then: vosctl connections trust cucm-pub. Then look: vosctl verify r-7k2m9q',
+    )
     expect(calls.filter((call) => call === 'login')).toHaveLength(1)
     expect(exitStatusFor(operation)).toBe(3)
   })
@@ -260,6 +288,24 @@ describe('the evidence table of a restart', () => {
     )
     expect(operation.status).toBe('completed')
     expect(operation.evidence.map(({ value }) => value)).toContain('a1 to b2')
+  })
+
+  it('does not credit another run of it to a command of which nobody knows that it was sent', async () => {
+    const nginx = (identity: string): ServiceState => ({
+      name: 'nginx.service',
+      state: 'STARTED',
+      reason: '',
+      identity,
+    })
+    const events = UNTIL_DISPATCH.map((event) =>
+      event.type === 'resolved' ? { ...event, service: nginx('a1') } : event,
+    )
+    const { operation } = await run(
+      (device, now) => reconcile(device, now, 'the daemon ended'),
+      { lists: [[nginx('b2')]] },
+      play(events),
+    )
+    expect(operation.status).toBe('unknown')
   })
 
   it('does not complete on the same identity, whatever the exit status says', async () => {

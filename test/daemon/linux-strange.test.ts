@@ -115,9 +115,10 @@ describe('a Linux server that behaves strangely', () => {
         setTimeout(() => {
           channel.exit(0)
           channel.end()
-        }, 300)
+        }, 1000)
       },
-      { silenceWarningMs: 100, silenceLimitMs: 200, pollMs: 100 },
+      // Far apart, so that a machine that is busy does not make a silence of its own.
+      { silenceWarningMs: 500, silenceLimitMs: 800, pollMs: 20 },
     )
     expect((await observe(device)).map(({ type }) => type)).toEqual(['sent', 'ended'])
     await done()

@@ -1,38 +1,14 @@
 import { describe, expect, it } from 'vitest'
 import { VosError } from '../../src/core/errors.ts'
 import type { Operation } from '../../src/core/operation.ts'
+import { progressAt } from '../../src/core/progress.ts'
 import { ACCEPTED, FACTS, TOMCAT } from '../helpers/operations.ts'
 import { House } from '../helpers/manager.ts'
 import { LOST, output, ScriptedDevice, type Script } from '../helpers/scripted-device.ts'
+import { GOOD, stuckIn } from '../helpers/stuck-device.ts'
 import { until } from '../helpers/wait.ts'
 
-const GOOD: Script = {
-  commit: [{ type: 'sent' }, output('Cisco Tomcat[STOPPING]'), output('Cisco Tomcat[STARTED]'), { type: 'ended' }],
-}
-
-/** A device that stands still in `method`, the `nth` time, until it is let go or its operation is aborted. */
-function stuckIn(method: string, nth = 1, script: Script = GOOD) {
-  const gate = Promise.withResolvers<void>()
-  const devices: ScriptedDevice[] = []
-  const open = (_: string, signal: AbortSignal) => {
-    const aborted = new Promise<never>((_resolve, reject) => {
-      signal.addEventListener('abort', () => reject(signal.reason as Error))
-    })
-    aborted.catch(() => undefined)
-    let times = 0
-    const pause = (now: string) =>
-      now === method && ++times >= nth ? Promise.race([gate.promise, aborted]) : undefined
-    const device = new ScriptedDevice({ ...script, pause })
-    devices.push(device)
-    return device
-  }
-  return {
-    open,
-    release: () => gate.resolve(),
-    devices,
-    reached: () => devices.some(({ calls }) => calls.includes(method)),
-  }
-}
+const TEN_YEARS = 3652 * 86_400_000
 
 describe('one at a time', () => {
   it('refuses the same restart again, and carries the running operation', async () => {
@@ -363,6 +339,53 @@ describe('a new daemon', () => {
     expect(house.manager.get(id)).toMatchObject({ status, effect: 'none' })
   })
 
+  const MOVING: Script = {
+    commit: [
+      { type: 'sent' },
+      output('Cisco Tomcat[STOPPING]'),
+      output('Cisco Tomcat[STARTING]'),
+      output('Cisco Tomcat[STARTED]'),
+      { type: 'ended' },
+    ],
+  }
+  it.each([
+    ['dispatching, before the byte', 'observation', 1, 'dispatching', 'unknown'],
+    ['dispatching, after the byte', 'observation', 2, 'dispatching', 'unknown'],
+    ['stopping', 'observation', 3, 'stopping', 'completed'],
+    ['starting', 'observation', 4, 'starting', 'completed'],
+    ['verifying', 'services', 2, 'verifying', 'completed'],
+  ] as const)(
+    'that finds an operation in %s looks once, sends nothing, and calls it by what the journal proves',
+    async (_, method, nth, phase, status) => {
+      const device = stuckIn(method, nth, MOVING)
+      const house = new House(device.open)
+      const id = house.start(house.add('cucm-pub')).operations[0]?.id ?? ''
+      const isThere = () => house.manager.get(id)
+      await until('it is there', () => isThere().phase === phase && (nth === 1 || isThere().sentAt !== null))
+      const later = new ScriptedDevice()
+      house.crash(() => later)
+      expect(await house.settled(id)).toMatchObject({ status, reconciliations: 1 })
+      expect(later.calls.filter((call) => call === 'login')).toHaveLength(1)
+      expect(later.calls.some((call) => call.startsWith('prepare') || call === 'commit')).toBe(false)
+    },
+  )
+
+  it.each([
+    ['moves', [[{ ...TOMCAT, state: 'STARTING' }], [TOMCAT]], 'no transition was seen'],
+    ['is STOPPED', [[{ ...TOMCAT, state: 'STOPPED' }]], 'long after the command the service is DOWN'],
+  ])(
+    'that was away for a day does not credit the restart with what the service does now: it %s',
+    async (_, lists, why) => {
+      const device = stuckIn('observation', 2)
+      const house = new House(device.open)
+      const id = house.start(house.add('cucm-pub')).operations[0]?.id ?? ''
+      await until('it was sent', () => house.manager.get(id).sentAt)
+      house.clock += 86_400_000
+      house.crash(() => new ScriptedDevice({ lists }))
+      expect(await house.settled(id)).toMatchObject({ status: 'unknown', message: expect.stringContaining(why) })
+    },
+  )
+
   it('looks at the device when the intent was written, sends nothing, and settles by what the journal proves', async () => {
     const device = stuckIn('observation', 3)
     const house = new House(device.open)
@@ -409,10 +432,13 @@ describe('a new daemon', () => {
     const house = new House(() => new ScriptedDevice(GOOD))
     const { operations } = house.store
     const at = house.clock
-    house.add('cucm-pub')
-    house.store.write(() => operations.insert('r-fresh', { ...ACCEPTED, device: 'a:1' }, at - 60_000))
-    house.store.write(() => operations.insert('r-stale', { ...ACCEPTED, device: 'b:1' }, at - 301_000))
-    house.store.write(() => operations.insert('r-ahead', { ...ACCEPTED, device: 'c:1' }, at + 60_000))
+    const insert = (id: string, name: string, acceptedAt: number) => {
+      const connection = { id: house.add(name, name, 1), name }
+      house.store.write(() => operations.insert(id, { ...ACCEPTED, connection, device: `${name}:1` }, acceptedAt))
+    }
+    insert('r-fresh', 'a', at - 60_000)
+    insert('r-stale', 'b', at - 301_000)
+    insert('r-ahead', 'c', at + 60_000)
     house.crash()
     expect((await house.settled('r-fresh')).status).toBe('completed')
     expect(house.manager.get('r-stale').status).toBe('interrupted')
@@ -468,14 +494,17 @@ describe('the board and the journal', () => {
       house.clock += 5 * 60_000
     }
     house.crash()
-    house.clock += 401 * 86_400_000
-    house.crash()
-    expect(house.store.operations.history(null, 10)).toHaveLength(3)
-    const { usual, id: last } = house.start(id).operations[0] as Operation
-    await house.settled(last)
+    const later: Operation[] = []
+    for (let quarter = 0; quarter < 5; quarter++) {
+      house.clock += 81 * 86_400_000
+      house.crash()
+      later.unshift(house.start(id).operations[0] as Operation)
+      await house.settled(later[0]?.id ?? '')
+    }
     house.clock += 5 * 60_000
     house.crash()
-    expect(house.store.operations.history(null, 10).map((operation) => operation.id)).toEqual([last])
+    expect(house.store.operations.history(null, 10).map((operation) => operation.id)).toEqual(later.map(({ id }) => id))
+    const usual = later.at(-1)?.usual
     expect(usual).toMatchObject({ runs: 3, phases: { stopping: 2000 } })
   })
 
@@ -483,6 +512,44 @@ describe('the board and the journal', () => {
     const house = new House(() => new ScriptedDevice({ ...GOOD, pause: () => void (house.clock -= 1000) }))
     const id = house.add('cucm-pub')
     expect((await house.settled(house.start(id).operations[0]?.id ?? '')).status).toBe('completed')
+    expect(house.start(id).operations[0]?.usual).toBeNull()
+  })
+
+  it('keeps history and requests while the clock is ten years ahead: all of it was once pruned as old', async () => {
+    const house = new House(() => new ScriptedDevice(GOOD))
+    const id = house.add('cucm-pub')
+    const first = house.start(id, { requestId: 'one' }).operations[0]?.id ?? ''
+    await house.settled(first)
+    house.clock += TEN_YEARS
+    const second = house.start(id).operations[0]?.id ?? ''
+    await house.settled(second)
+    house.clock -= TEN_YEARS
+    house.crash()
+    house.clock += 5 * 60_000
+    house.crash()
+    expect(house.store.operations.history(null, 10).map((operation) => operation.id)).toEqual([second, first])
+    expect(house.start(id, { requestId: 'one' }).operations[0]?.id).toBe(first)
+  })
+
+  it.each([
+    ['ahead', TEN_YEARS],
+    ['back', -TEN_YEARS],
+  ])('says that the clock was set %s, and neither counts nor learns that as time', async (_, byMs) => {
+    let steady = 0
+    let isSet = false
+    const pass = (ms: number): void => {
+      steady += ms
+      house.clock += ms
+      if (!isSet) house.clock += byMs
+      isSet = true
+    }
+    const house = new House(() => new ScriptedDevice({ ...GOOD, pause: () => pass(1000) }), { monotonic: () => steady })
+    const id = house.add('cucm-pub')
+    const { id: operation } = await house.settled(house.start(id).operations[0]?.id ?? '')
+    const clocks = house.store.operations.events(operation, 0, 100).filter(({ event }) => event.type === 'clock')
+    expect(clocks).toMatchObject([{ event: { byMs } }])
+    const ended = house.manager.get(operation)
+    expect(progressAt(ended, house.clock).elapsedMs).toBe(steady)
     expect(house.start(id).operations[0]?.usual).toBeNull()
   })
 

@@ -8,7 +8,7 @@ import path from 'node:path'
 import { io, type Socket } from 'socket.io-client'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { apply, type Operation, type RecordedEvent } from '../../src/core/operation.ts'
-import type { EventBatch, Reply, Snapshot } from '../../src/core/protocol.ts'
+import { PROTOCOL_VERSION, type EventBatch, type Reply, type Snapshot } from '../../src/core/protocol.ts'
 import { createHandlers } from '../../src/daemon/handlers.ts'
 import { listen, prepareStateDirectory, statePaths } from '../../src/daemon/lifecycle.ts'
 import { createVosServer } from '../../src/daemon/server.ts'
@@ -47,7 +47,10 @@ async function serve(script: Script = GOOD, house = new House(() => new Scripted
   return { house, server, paths, log }
 }
 
-async function connect(socketPath: string, auth: Record<string, unknown> = { protocol: 1, version: '0' }) {
+async function connect(
+  socketPath: string,
+  auth: Record<string, unknown> = { protocol: PROTOCOL_VERSION, version: '0' },
+) {
   const agent = new http.Agent()
   // Socket.IO knows no option for a Unix socket; its agent does.
   Object.assign(agent, {
@@ -219,7 +222,7 @@ it('is not kept busy by a host name that is made for it', async () => {
 describe('admission', () => {
   it('refuses another protocol and names both versions', async () => {
     const { paths } = await serve()
-    const refused = connect(paths.socket, { protocol: 2, version: '9.9.9' })
+    const refused = connect(paths.socket, { protocol: PROTOCOL_VERSION + 1, version: '9.9.9' })
     await expect(refused).rejects.toMatchObject({
       data: { code: 'daemon_version', message: expect.stringContaining('9.9.9') },
     })

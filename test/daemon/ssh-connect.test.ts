@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { VosError } from '../../src/core/errors.ts'
 import { readHostKey, SshSession } from '../../src/daemon/ssh/session.ts'
+import { Proxy } from '../faults/network/proxy.ts'
 import { watchLeaks } from '../helpers/leaks.ts'
 import {
   listenDeaf,
@@ -315,6 +316,16 @@ describe('text of the peer', () => {
     const server = await played({ config: { greeting: 'SSH? \u001b[2J admin:', banner: '\u001b[31madmin:\u202e' } })
     const session = await SshSession.connect(toTarget(server), controller.signal)
     expect(session.offeredMethods).toEqual(['password'])
+    await session.close()
+  })
+
+  it('is read when it comes byte by byte: of an identification in many pieces the middle was once lost', async () => {
+    const server = await played({ config: { greeting: 'hello', ident: 'OpenSSH_7.4' } })
+    await using proxy = await Proxy.start([{ kind: 'drip', direction: 'to-daemon', offset: 0, connection: 1 }])
+    proxy.target = server.port
+    const target = { ...toTarget(server), port: proxy.port }
+    const session = await SshSession.connect(target, controller.signal)
+    expect(session.software).toBe('SSH-2.0-OpenSSH_7.4')
     await session.close()
   })
 

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import type { Socket } from 'node:net'
 import ssh2, {
   type AuthContext,
   type Connection,
@@ -117,6 +118,20 @@ describe('a login with a password', () => {
     const error = await rejection(login())
     expect(error.code).toBe('login_refused')
     expect(error.message).toContain('ended the connection during the login')
+  })
+
+  it('counts as made when the answer is garbled on its way: it was once taken for one that never left, and repeated', async () => {
+    const { played, login } = await meet({
+      onAuthentication: (_, client) => {
+        const { _sock: socket } = client as unknown as { readonly _sock: Socket }
+        socket.write(Buffer.alloc(64, 0xff))
+      },
+    })
+    const error = await rejection(login())
+    expect(error.code).toBe('login_refused')
+    expect(error.message).toContain('was lost during the login')
+    expect(error.hint).toContain('may have counted')
+    expect(played.requests).toEqual(['none', 'password'])
   })
 
   it('that needs a second factor stops after the first', async () => {

@@ -3,12 +3,13 @@ import fs from 'node:fs'
 import path from 'node:path'
 import Database from 'better-sqlite3'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import type { OperationEvent } from '../../src/core/operation.ts'
 import { refuseSecondStore } from '../../src/daemon/lifecycle.ts'
 import { countConnections, migrate, openDatabase } from '../../src/daemon/store/database.ts'
 import { MIGRATIONS } from '../../src/daemon/store/migrations.ts'
 import { quantile } from '../../src/daemon/store/operations.ts'
 import { Store } from '../../src/daemon/store/store.ts'
-import { ACCEPTED, FACTS } from '../helpers/operations.ts'
+import { ACCEPTED, FACTS, UNTIL_DISPATCH } from '../helpers/operations.ts'
 import { temporaryDirectory } from '../helpers/temporary.ts'
 
 function open(file = path.join(temporaryDirectory(), 'vosctl.db')) {
@@ -113,6 +114,38 @@ describe('the database file', () => {
     expect(fs.readdirSync(path.dirname(file)).filter((name) => name.includes('before-v0'))).toHaveLength(1)
     migrate(db, MIGRATIONS.length, file)
     expect(schema()).toEqual(before)
+  })
+
+  it('brings the operations of an older vosctl into their new shape, and takes back what that one does not know', () => {
+    const { db, file } = open()
+    const house = new Store(db, (error) => expect.fail(error.message))
+    const table = house.operations
+    const record = (id: string, events: readonly OperationEvent[]) =>
+      house.write(() => {
+        const { operation } = table.insert(id, { ...ACCEPTED, device: `${id}:22` }, 0)
+        return events.reduce((now, event) => table.append(now, event, 1).operation, operation)
+      })
+    const proof = { type: 'verified', by: 'bob', look: 'v-1', status: 'completed', message: 'm', evidence: [] } as const
+    const inDoubt = [
+      ...UNTIL_DISPATCH.slice(1),
+      { type: 'sent' },
+      { type: 'stopping', seenIn: 'output' },
+      { type: 'settled', status: 'unknown', message: 'outcome unknown' },
+    ] as const
+    const before = record('r-1', inDoubt)
+    record('r-2', [...inDoubt, proof])
+    house.write(() => table.insert('v-1', { ...ACCEPTED, operationType: 'verify', subject: 'r-2' }, 2))
+    house.write(() =>
+      house.connections.setHold(house.connections.add(CUCM, 0).id, { since: 1, by: 'bob', reason: null }),
+    )
+
+    migrate(db, 1, file)
+    expect([table.board(), table.history(null, 9)].map((all) => all.map(({ id }) => id))).toEqual([['r-1'], ['r-2']])
+    expect(table.board()[0]).not.toHaveProperty('verified')
+    expect(table.events('r-2', 0, 100).at(-1)?.event).toEqual({ type: 'evidence', what: 'verified', value: 'm' })
+    migrate(db, MIGRATIONS.length, file)
+    expect(table.board()[0]).toEqual(before)
+    expect(house.connections.hold(1)).toBeNull()
   })
 
   it('counts the connections of another store, and does not while its daemon runs', () => {

@@ -20,9 +20,17 @@ export class House {
   clock = 1_700_000_000_000
   store: Store
   manager: Manager
+  readonly #monotonic: (() => number) | undefined
   #device: (name: string, signal: AbortSignal) => Device
 
-  constructor(device: (name: string, signal: AbortSignal) => Device) {
+  constructor(
+    device: (name: string, signal: AbortSignal) => Device,
+    options: {
+      /** The clock that nobody sets. */
+      readonly monotonic?: () => number
+    } = {},
+  ) {
+    this.#monotonic = options.monotonic
     this.file = path.join(temporaryDirectory(), 'vosctl.db')
     this.#device = device
     this.store = this.#openStore()
@@ -78,6 +86,7 @@ export class House {
       store: this.store,
       openDevice: ({ connection, signal }) => this.#device(connection.name, signal),
       now: () => this.clock,
+      ...(this.#monotonic ? { monotonic: this.#monotonic } : {}),
       log: (line) => this.log.push(line),
     })
     manager.onEvent((recorded) => this.seen.push(recorded))

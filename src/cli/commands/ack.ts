@@ -18,7 +18,7 @@ export async function ack(context: Context, word: string): Promise<ExitStatus> {
   const name = clean(connection.name)
   await insist(context, {
     what: `accepting the outcome of ${id}`,
-    lines: [`${id}  ${describe(operation)} on ${name}`, `  ${clean(message)}`, `  Look first: vosctl test ${name}`],
+    lines: [`${id}  ${describe(operation)} on ${name}`, `  ${clean(message)}`, `  Look first: vosctl verify ${id}`],
     text: `Accept it and free ${name}?`,
   })
   const accepted = await client.request('operation:acknowledge', { id, by: context.user })

@@ -49,6 +49,12 @@ function endOf({ completedAt, startedAt }: Operation): number {
   return completedAt ?? startedAt
 }
 
+/** What became of an unknown outcome: both are history. */
+function laterWords({ acknowledged, verified }: Operation): string {
+  if (verified) return `; unknown until verified ${dateWords(verified.at)} by ${clean(verified.by)}`
+  return acknowledged ? ', accepted' : ''
+}
+
 export function historyLines(operations: readonly Operation[]): string[] {
   const rows = operations.map((operation) => {
     const took = tookMs(operation)
@@ -59,7 +65,7 @@ export function historyLines(operations: readonly Operation[]): string[] {
       describe(operation),
       clean(operation.createdBy),
       took === null ? '-' : formatDuration(took),
-      verdictWord(operation) + (operation.acknowledged ? ', accepted' : ''),
+      verdictWord(operation) + laterWords(operation),
     ]
   })
   return table(['WHEN', 'OP', 'CONNECTION', 'WHAT', 'BY', 'TOOK', 'VERDICT'], rows)

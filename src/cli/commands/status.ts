@@ -1,14 +1,15 @@
 import type { ExitStatus } from '../../core/errors.ts'
+import type { Hold } from '../../core/connection.ts'
 import { isSettled, needsAcknowledgement, type Operation } from '../../core/operation.ts'
 import type { ConnectionView, DaemonInfo } from '../../core/protocol.ts'
 import type { Client } from '../client.ts'
 import { isMachine, listConnections, printJson, type Context } from '../context.ts'
-import { connectionLines } from '../connection-words.ts'
+import { connectionLines, holdWords } from '../connection-words.ts'
 import { FIRST_STEPS } from '../first-steps.ts'
 import { toConnectionJson, toTime } from '../json-documents.ts'
 import { findOperation, isOperationId } from '../operations.ts'
 import { toOperationJson } from '../renderers/json.ts'
-import { clean, clock, describe, stateWord, verdictWord } from '../renderers/words.ts'
+import { clean, clock, describe, isFailure, stateWord, verdictWord } from '../renderers/words.ts'
 import { runningWords, sentence } from '../renderers/verdict.ts'
 import { fields } from '../table.ts'
 import { findTarget, unknownTarget } from '../targets.ts'
@@ -28,7 +29,7 @@ export async function status(context: Context, word: string | undefined): Promis
 
 async function sayHouse(context: Context, client: Client, connections: readonly ConnectionView[]): Promise<ExitStatus> {
   const { operations } = await client.request('subscribe', { room: 'operations' })
-  const failures = (await finished(client, undefined, 100)).filter(({ status }) => status === 'failed').slice(0, 3)
+  const failures = (await finished(client, undefined, 100)).filter(isFailure).slice(0, 3)
   const now = context.now()
   if (isMachine(context.flags)) {
     const { version, pid, startedAt } = client.info
@@ -39,7 +40,7 @@ async function sayHouse(context: Context, client: Client, connections: readonly 
       connections: connections.length,
       counts: counts(operations),
       unknown: operations.filter(needsAcknowledgement).map((operation) => toOperationJson(operation, now)),
-      holds: connections.filter(({ loginHold }) => loginHold).map(toConnectionJson),
+      holds: connections.filter(({ hold, loginHold }) => hold ?? loginHold).map(toConnectionJson),
       last_failures: failures.map((operation) => toOperationJson(operation, now)),
     })
   } else for (const line of houseLines(client.info, connections, operations, failures, now)) context.print(line)
@@ -53,7 +54,7 @@ function counts(operations: readonly Operation[]) {
     running,
     queued: open.length - running,
     unknown: operations.filter(needsAcknowledgement).length,
-    failed: operations.filter(({ status }) => status === 'failed').length,
+    failed: operations.filter(isFailure).length,
     done: operations.filter(({ status }) => status === 'completed').length,
   }
 }
@@ -68,6 +69,9 @@ export function houseLines(
 ): string[] {
   const { running, queued, unknown, failed, done } = counts(operations)
   const held = connections.filter(({ loginHold }) => loginHold !== null)
+  const onHold = connections.flatMap((connection) =>
+    connection.hold ? [holdLine(connection, connection.hold, now)] : [],
+  )
   const up = longDuration(now - daemon.startedAt)
   const lines = [
     `daemon ${daemon.version} pid ${daemon.pid} up ${up}`,
@@ -79,7 +83,7 @@ export function houseLines(
     ...operations.filter(needsAcknowledgement).map((operation) => {
       const since = momentWords(operation.completedAt ?? operation.startedAt, now)
       const name = clean(operation.connection.name)
-      return `  ${name}  ${operation.id}: outcome unknown since ${since}. Look, then: vosctl ack ${operation.id}`
+      return `  ${name}  ${operation.id}: outcome unknown since ${since}. Look: vosctl verify ${operation.id}`
     }),
     ...held.map(
       ({ name, loginHold }) =>
@@ -87,6 +91,7 @@ export function houseLines(
     ),
   ]
   if (needs.length > 0) lines.push('', 'Needs a person', ...needs)
+  if (onHold.length > 0) lines.push('', 'On hold', ...onHold)
   if (failures.length > 0) {
     lines.push('', 'Last failures')
     for (const operation of failures) {
@@ -103,6 +108,10 @@ export function houseLines(
         ? 'Nothing is under way, but something needs a person.'
         : 'Nothing is under way, and nothing waits for you.'
   return [...lines, '', answer]
+}
+
+function holdLine({ name }: ConnectionView, hold: Hold, now: number): string {
+  return `  ${clean(name)}  ${holdWords(hold, now)}. When it is over: vosctl release ${clean(name)}`
 }
 
 async function sayConnection(context: Context, client: Client, connection: ConnectionView): Promise<ExitStatus> {
@@ -135,6 +144,7 @@ function sayOperation(context: Context, operation: Operation): ExitStatus {
 
 export function operationLines(operation: Operation, now: number): string[] {
   const { id, connection, device, createdBy, reason, batch, phases, sentAt, lastLine, lastDeviceAt, error } = operation
+  const { completedAt, verified } = operation
   const moment = (at: number | null) => (at === null ? '-' : momentWords(at, now))
   const position = batch ? [['batch', `${batch.id}, ${batch.position} of ${batch.size}`] as const] : []
   const steps = phases.map(({ phase, at }) => `${clock(at)} ${phase}`).join(', ')
@@ -155,6 +165,12 @@ export function operationLines(operation: Operation, now: number): string[] {
     ...operation.evidence.map(({ what, value }) => ['evidence', `${clean(what)}: ${clean(value)}`] as const),
     ['message', clean(operation.message)],
     ...(error && error.hint !== '' ? [['next', clean(error.hint)] as const] : []),
+    ...(verified
+      ? [
+          ['verified', `by ${clean(verified.by)}, ${moment(verified.at)} (${verified.look})`] as const,
+          ['before', `${clean(verified.was.message)}, ${moment(completedAt)}`] as const,
+        ]
+      : []),
     ...(operation.acknowledged
       ? [['accepted', `by ${clean(operation.acknowledged.by)}, ${moment(operation.acknowledged.at)}`] as const]
       : []),

@@ -9,6 +9,7 @@ import { clean } from '../renderers/words.ts'
 import { chooseTargets } from '../selection.ts'
 import { stdoutGone } from '../stdout-gone.ts'
 import { readEvents } from './logs.ts'
+import { aboutOperation } from './verify.ts'
 
 /** The live dashboard. It never owes a verdict: what it shows ends or goes on without it. */
 export async function watch(context: Context, words: readonly string[]): Promise<ExitStatus> {
@@ -49,6 +50,11 @@ async function draw(context: Context, client: Client, updates: Updates, departur
       sentence(async () => {
         const { connection } = await client.request('operation:acknowledge', { id, by: context.user })
         return `${id} is accepted, ${clean(connection.name)} is free`
+      }),
+    verify: (operation) =>
+      sentence(async () => {
+        const look = await client.request('operation:start', aboutOperation(operation, context.user))
+        return `${look.operations[0]?.id} looks at ${clean(operation.connection.name)}`
       }),
     transcript: (id) => readEvents(client, id),
   })

@@ -15,7 +15,7 @@ export type JsonObject = { readonly [key: string]: unknown }
 export function toOperationJson(operation: Operation, now: number): JsonObject {
   const standing = standingAt(operation, now)
   const open = !isSettled(operation)
-  const { usual, completedAt, batch, acknowledged } = operation
+  const { usual, completedAt, batch, acknowledged, verified } = operation
   return {
     schema: 'vosctl/operation/v1',
     id: operation.id,
@@ -23,6 +23,7 @@ export function toOperationJson(operation: Operation, now: number): JsonObject {
     connection: operation.connection,
     device: operation.device,
     service: text(operation.service),
+    subject: operation.subject,
     created_by: text(operation.createdBy),
     reason: text(operation.reason),
     batch,
@@ -37,7 +38,8 @@ export function toOperationJson(operation: Operation, now: number): JsonObject {
     sent_at: time(operation.sentAt),
     completed_at: time(completedAt),
     deadline_at: time(deadlineAt(operation)),
-    took_ms: completedAt === null ? null : standing.elapsedMs,
+    // When an outcome was proved later, nobody saw how long it took.
+    took_ms: completedAt === null || verified ? null : standing.elapsedMs,
     last_device_at: time(operation.lastDeviceAt),
     last_state: text(operation.lastState),
     timing: {
@@ -50,6 +52,12 @@ export function toOperationJson(operation: Operation, now: number): JsonObject {
     evidence: operation.evidence.map(({ at, what, value }) => ({ at: time(at), what, value: text(value) })),
     error: operation.error && failureJson(operation.error),
     acknowledged: acknowledged && { by: text(acknowledged.by), at: time(acknowledged.at) },
+    verified: verified && {
+      by: text(verified.by),
+      at: time(verified.at),
+      look: verified.look,
+      was: { status: 'unknown', message: text(verified.was.message) },
+    },
   }
 }
 
@@ -196,6 +204,7 @@ function eventFields(event: OperationEvent, operation: Operation): JsonObject {
         operation_type: event.operationType,
         device: event.device,
         service: text(event.service),
+        subject: event.subject ?? null,
         created_by: text(event.createdBy),
         reason: text(event.reason),
         batch: event.batch,
@@ -230,6 +239,8 @@ function eventFields(event: OperationEvent, operation: Operation): JsonObject {
       return { type: 'device', text: text(event.lastLine), state: event.lastState ?? null, left_out: event.lines }
     case 'silent':
       return { type: 'silent', for_ms: event.forMs }
+    case 'clock':
+      return { type: 'clock', moved_ms: event.byMs }
     case 'evidence':
       return { type: 'evidence', what: event.what, value: text(event.value) }
     case 'settled':
@@ -245,6 +256,17 @@ function eventFields(event: OperationEvent, operation: Operation): JsonObject {
       return { type: 'authenticated' }
     case 'acknowledged':
       return { type: 'acknowledged', by: text(event.by) }
+    case 'verified':
+      return {
+        type: 'verified',
+        status: event.status,
+        message: text(event.message),
+        exit_code: exitStatusFor(operation),
+        by: text(event.by),
+        look: event.look,
+        evidence: event.evidence.map(({ what, value }) => ({ what, value: text(value) })),
+        error: event.error ? failureJson(event.error) : null,
+      }
     default:
       return event satisfies never
   }

@@ -1,5 +1,5 @@
 import { formatDuration } from '../../core/duration.ts'
-import { isSettled, type Operation, type RecordedEvent } from '../../core/operation.ts'
+import { isLook, isSettled, type Operation, type RecordedEvent } from '../../core/operation.ts'
 import type { Follow, Renderer, Update } from '../follow.ts'
 import { isOn } from './choose.ts'
 import { followToEnd, type Change } from './follow-to-end.ts'
@@ -128,7 +128,8 @@ class Report {
   }
 
   #isDue(key: string, now: number): boolean {
-    if (now - (this.#quietSince.get(key) ?? 0) < this.#heartbeatMs) return false
+    // A clock that was set back must not silence it until it has caught up.
+    if (Math.abs(now - (this.#quietSince.get(key) ?? 0)) < this.#heartbeatMs) return false
     this.#quietSince.set(key, now)
     return true
   }
@@ -186,6 +187,7 @@ function endingWords(operation: Operation): string {
     return `${text.startsWith(word) ? '' : `${word}: `}${text}${untouchedWords(operation)}`
   }
   // What else is down now follows the proof, after a semicolon.
-  const aside = operation.type === 'ssh_test' ? [`: ${text}`] : text.split(/(?=; )/).slice(1)
-  return `done in ${formatDuration(tookMs(operation) ?? 0)}${aside.join('')}`
+  const aside = isLook(operation) ? [`: ${text}`] : text.split(/(?=; )/).slice(1)
+  const took = tookMs(operation)
+  return `done${took === null ? '' : ` in ${formatDuration(took)}`}${aside.join('')}`
 }

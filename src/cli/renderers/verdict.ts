@@ -1,6 +1,6 @@
 import { styleText } from 'node:util'
 import { formatDuration } from '../../core/duration.ts'
-import { needsAcknowledgement, type Operation } from '../../core/operation.ts'
+import { isLook, needsAcknowledgement, type Operation } from '../../core/operation.ts'
 import { combineExitStatus, exitStatusFor } from '../../core/verdict.ts'
 import { cut, displayWidth, fit, spread } from './width.ts'
 import {
@@ -78,8 +78,8 @@ function linesForOne(operation: Operation, options: VerdictOptions): string[] {
         ...(needsAcknowledgement(operation)
           ? [
               `  ${name} stays claimed, so nobody restarts it twice by accident.`,
-              `    ${fit(`vosctl test ${name}`, Math.max(`vosctl ack ${id}`.length, `vosctl test ${name}`.length))}   look at the device, read-only`,
-              `    ${fit(`vosctl ack ${id}`, Math.max(`vosctl ack ${id}`.length, `vosctl test ${name}`.length))}   accept and free it`,
+              `    vosctl verify ${id}   look at the device, read-only`,
+              `    vosctl ack ${id}      accept and free it`,
             ]
           : [`  Accepted by ${clean(operation.acknowledged?.by ?? '')}; ${name} is free.`]),
       ]
@@ -160,7 +160,7 @@ function nextCommand(operation: Operation, nameWidth: number, { columns }: Verdi
     case 'running':
       return [`${head}vosctl attach ${id}`]
     case 'unknown':
-      return [`${head}vosctl test ${clean(operation.connection.name)}   then   vosctl ack ${id}`]
+      return [`${head}vosctl verify ${id}`]
     case 'failed': {
       const text = `${head}${fit(`vosctl logs ${id}`, 27)}${line === null ? '' : cleanDeviceLine(line)}`
       return [cut(text.trimEnd(), columns > 0 ? columns - 1 : 200)]
@@ -190,9 +190,10 @@ function logLine(operation: Operation, { now }: VerdictOptions): string {
   const word = verdictWord(operation)
   const status = exitStatusFor(operation)
   if (status === null) return `vosctl: ${name}: ${runningWords(operation, now)}. Follow: vosctl attach ${id}`
-  const next =
-    word === 'unknown'
-      ? `Look: vosctl test ${name}. Accept: vosctl ack ${id}`
+  const next = isLook(operation)
+    ? clean(operation.error?.hint ?? '')
+    : word === 'unknown'
+      ? `Look: vosctl verify ${id}`
       : word === 'failed'
         ? `Look: vosctl logs ${id}`
         : clean(operation.error?.hint ?? '')
@@ -202,9 +203,9 @@ function logLine(operation: Operation, { now }: VerdictOptions): string {
 
 /** One line if it fits, if need be without what the title above says already; otherwise the proof on a line of its own. */
 function successLines(operation: Operation, head: string, columns: number): string[] {
-  if (operation.type === 'ssh_test') return [head + sentence(operation)]
+  if (isLook(operation)) return [head + sentence(operation)]
   const { id, service } = operation
-  const took = `restarted in ${formatDuration(tookMs(operation) ?? 0)}`
+  const took = restartedWords(operation)
   const how = howWords(operation)
   const words = usualWords(operation.usual)
   const usual = words === null ? '' : ` (${words})`
@@ -217,14 +218,20 @@ function successLines(operation: Operation, head: string, columns: number): stri
 function endingWords(operation: Operation): string {
   const word = verdictWord(operation)
   if (word === 'ok') {
-    if (operation.type === 'ssh_test') return sentence(operation)
+    if (isLook(operation)) return sentence(operation)
     const aside = howWords(operation).split('; ').slice(1)
-    return [`restarted in ${formatDuration(tookMs(operation) ?? 0)}`, ...aside].join('; ')
+    return [restartedWords(operation), ...aside].join('; ')
   }
   const text = sentence(operation)
   const told = text.startsWith(word) ? text : `${word}: ${text}`
   const took = word === 'failed' ? tookMs(operation) : null
   return `${told}${untouchedWords(operation)}${took === null ? '' : ` after ${formatDuration(took)}`}`
+}
+
+/** Without a time when nobody saw the end. */
+function restartedWords(operation: Operation): string {
+  const took = tookMs(operation)
+  return took === null ? 'restarted' : `restarted in ${formatDuration(took)}`
 }
 
 /** What the recipe says after `"Cisco Tomcat" restarted, `: how it was proved, and what else is down now. */
@@ -240,8 +247,14 @@ export function sentence({ message, status, beganAt }: Pick<Operation, 'message'
 }
 
 /** Exit status 4 to 7 is a promise; a person gets it in words, once. */
-export function untouchedWords({ effect, message, status }: Pick<Operation, 'effect' | 'message' | 'status'>): string {
-  if (effect !== 'none' || status === 'completed' || status === 'unknown') return ''
+export function untouchedWords({
+  effect,
+  message,
+  status,
+  type,
+}: Pick<Operation, 'effect' | 'message' | 'status' | 'type'>): string {
+  // A look at what another operation did must not sound as if that one had sent nothing.
+  if (effect !== 'none' || status === 'completed' || status === 'unknown' || type === 'verify') return ''
   return /(nothing|anything) was sent|not started/i.test(message) ? '' : '; nothing was sent'
 }
 

@@ -1,6 +1,6 @@
 import { isSettled, needsAcknowledgement, type Operation, type RecordedEvent } from '../../core/operation.ts'
 import type { Update } from '../follow.ts'
-import { cleanDeviceLine, standingAt, type Standing } from './words.ts'
+import { cleanDeviceLine, isFailure, standingAt, type Standing } from './words.ts'
 
 /** Settled operations leave the board after this, as they leave the daemon's. */
 const ON_BOARD_MS = 5 * 60_000
@@ -130,14 +130,16 @@ function linesIn({ event, at }: RecordedEvent): DeviceLine[] {
 /** Those that need a person stay, however old they are. */
 function hasLeft(operation: Operation, now: number): boolean {
   if (!isSettled(operation) || needsAcknowledgement(operation)) return false
-  const since = Math.max(operation.completedAt ?? 0, operation.acknowledged?.at ?? 0)
-  return now - since > ON_BOARD_MS
+  const { completedAt, acknowledged, verified } = operation
+  const since = Math.max(completedAt ?? 0, acknowledged?.at ?? 0, verified?.at ?? 0)
+  // Nor does a clock that was set back keep them for ever.
+  return Math.abs(now - since) > ON_BOARD_MS
 }
 
 function groupOf(operation: Operation, standing: Standing, now: number): Group {
   if (needsAcknowledgement(operation)) return 'unknown'
   const { status, completedAt, beganAt } = operation
-  if (status === 'failed') return 'failed'
+  if (isFailure(operation)) return 'failed'
   if (!isSettled(operation)) {
     if (beganAt === null) return 'queued'
     return standing.lateMs === null ? 'running' : 'late'

@@ -1,5 +1,5 @@
 import { render } from 'ink'
-import { isSettled, type RecordedEvent } from '../../core/operation.ts'
+import { isSettled, type Operation, type RecordedEvent } from '../../core/operation.ts'
 import type { Io, Updates } from '../follow.ts'
 import { counts, type WatchHeader } from '../views/watch-words.ts'
 import { Watch, type WatchActions } from '../views/Watch.tsx'
@@ -13,9 +13,10 @@ export interface WatchContext {
   /** Aborts when this client shall leave. */
   readonly signal: AbortSignal
   readonly header: WatchHeader
-  /** Both resolve to a sentence for the person: what was done, or why it cannot be. */
+  /** They resolve to a sentence for the person: what was done, or why it cannot be. */
   readonly cancel: (id: string) => Promise<string>
   readonly ack: (id: string) => Promise<string>
+  readonly verify: (operation: Operation) => Promise<string>
   /** The events of an operation so far, for the detail area of a tall screen. */
   readonly transcript?: (id: string) => Promise<readonly RecordedEvent[]>
 }
@@ -46,6 +47,7 @@ export async function runWatch(updates: Updates, context: WatchContext): Promise
   const actions: WatchActions = {
     cancel: context.cancel,
     acknowledge: context.ack,
+    verify: context.verify,
     wantTranscript: transcriptLoader(board, context, frames.wake),
     leave: (byInterrupt) => {
       interrupted = byInterrupt

@@ -1,5 +1,5 @@
 import { formatDuration } from '../../core/duration.ts'
-import { EXIT_TABLE } from '../../core/errors.ts'
+import { EXIT_TABLE, exitStatus } from '../../core/errors.ts'
 import type { Operation } from '../../core/operation.ts'
 import { progressAt, roundedRemaining, RUNS_BEFORE_ESTIMATE, type Progress, type Usual } from '../../core/progress.ts'
 import { oneLine, sanitise } from '../../core/text.ts'
@@ -31,13 +31,29 @@ export function quoted(name: string): string {
 }
 
 /** `restart "Cisco Tomcat"`, `test`. */
-export function describe({ type, service }: Pick<Operation, 'type' | 'service'>): string {
-  const verb = { service_restart: 'restart', ssh_test: 'test', certificate_renewal: 'renew certificates' }[type]
+export function describe({
+  type,
+  service,
+  subject = null,
+}: Pick<Operation, 'type' | 'service'> & Partial<Pick<Operation, 'subject'>>): string {
+  if (subject !== null) return `verify ${subject}`
+  const verbs = {
+    service_restart: 'restart',
+    ssh_test: 'test',
+    verify: 'verify',
+    certificate_renewal: 'renew certificates',
+  }
+  const verb = verbs[type]
   return service === null ? verb : `${verb} ${quoted(service)}`
 }
 
 /** The word for where an operation is or how it ended. */
-export function stateWord({ phase, status, sentAt }: Pick<Operation, 'phase' | 'status' | 'sentAt'>): string {
+export function stateWord({
+  phase,
+  status,
+  sentAt,
+  error = null,
+}: Pick<Operation, 'phase' | 'status' | 'sentAt'> & Partial<Pick<Operation, 'error'>>): string {
   switch (phase) {
     case 'accepted':
       return 'queued'
@@ -49,6 +65,8 @@ export function stateWord({ phase, status, sentAt }: Pick<Operation, 'phase' | '
       return 'checking'
     case 'settled':
       if (status === 'completed') return 'done'
+      // A look that could not answer the question has not failed: the answer is unknown.
+      if (error?.code === 'not_confirmed') return 'unknown'
       // Ten letters are all the room there is, and this is what `interrupted` means.
       return status === 'interrupted' ? 'not sent' : status
     default:
@@ -97,10 +115,10 @@ export function deadlineAt({ beganAt, deadlineMs }: Pick<Operation, 'beganAt' | 
   return beganAt === null ? null : beganAt + deadlineMs
 }
 
-/** How long it took; null while it runs, and when it never began. */
+/** How long it took; null while it runs, when it never began, and when nobody saw its end. */
 export function tookMs(operation: Operation): number | null {
-  const { beganAt, completedAt } = operation
-  return beganAt === null || completedAt === null ? null : progressAt(operation, completedAt).elapsedMs
+  const { beganAt, completedAt, verified } = operation
+  return beganAt === null || completedAt === null || verified ? null : progressAt(operation, completedAt).elapsedMs
 }
 
 /** The word for an ending that scripts and people see: the exit status's name, or the two endings that are nobody's fault. */
@@ -111,10 +129,17 @@ export function verdictWord(operation: Operation): string {
   return status === null ? 'running' : (EXIT_TABLE.find((row) => row.status === status)?.name ?? 'bug')
 }
 
+/** A look that found no answer, or somebody at work, has not failed: it has told what is true. */
+export function isFailure(operation: Operation): boolean {
+  if (operation.status !== 'failed') return false
+  return operation.type !== 'verify' || !['unknown', 'busy'].includes(verdictWord(operation))
+}
+
 /** `+` done, `x` failed, `?` unknown, `-` ended before anything was sent. */
-export function endingMark({ status }: Pick<Operation, 'status'>): '+' | 'x' | '?' | '-' {
+export function endingMark(operation: Pick<Operation, 'status' | 'error' | 'effect'>): '+' | 'x' | '?' | '-' {
+  const { status } = operation
   if (status === 'completed') return '+'
-  if (status === 'unknown') return '?'
+  if (exitStatusFor(operation) === exitStatus('unknown')) return '?'
   return status === 'failed' ? 'x' : '-'
 }
 

@@ -5,6 +5,8 @@ import { barLine, deviceLine, pathLine } from './follow-lines.ts'
 import { LeaveLine } from './LeaveLine.tsx'
 import { Line } from './Line.tsx'
 
+const WHAT = { ssh_test: 'test', verify: 'look', service_restart: 'restart', certificate_renewal: 'renewal' } as const
+
 /** One operation: where it is on its way, how far, and what the device said last. */
 export function FollowOne(props: {
   readonly operation: Operation
@@ -23,7 +25,7 @@ export function FollowOne(props: {
       <Line text={barLine(operation, seenAt, columns)} tone={isLate ? 'late' : 'plain'} />
       <Line text={deviceLine(operation, seenAt, columns)} tone="faint" />
       <Line />
-      <LeaveLine what={operation.type === 'ssh_test' ? 'test' : 'restart'} now={now} goneSince={goneSince} />
+      <LeaveLine what={WHAT[operation.type]} now={now} goneSince={goneSince} />
     </Box>
   )
 }

@@ -1,6 +1,6 @@
 import { useInput, useStdin } from 'ink'
 import { useEffect, useState } from 'react'
-import { isSettled, needsAcknowledgement } from '../../core/operation.ts'
+import { isLook, isSettled, needsAcknowledgement, type Operation } from '../../core/operation.ts'
 import type { Frames } from '../renderers/frames.ts'
 import type { WatchFrame, WatchRow } from '../renderers/watch-board.ts'
 import { clean } from '../renderers/words.ts'
@@ -18,6 +18,7 @@ export interface WatchActions {
   /** Resolves to a sentence: what was done, or why it cannot be. */
   readonly cancel: (id: string) => Promise<string>
   readonly acknowledge: (id: string) => Promise<string>
+  readonly verify: (operation: Operation) => Promise<string>
   /** The detail area is large enough for this operation's transcript. */
   readonly wantTranscript: (id: string) => void
   readonly leave: (interrupted: boolean) => void
@@ -55,6 +56,11 @@ export function Watch(props: {
     else say(`k: the outcome of ${row.operation.id} is not unknown, there is nothing to acknowledge`)
   }
 
+  const verify = ({ operation }: WatchRow) => {
+    if (isLook(operation)) say(`v: ${operation.id} only looked, there is nothing to verify`)
+    else report(actions.verify(operation))
+  }
+
   useInput(
     (input, key) => {
       const { row } = selection
@@ -74,9 +80,10 @@ export function Watch(props: {
       else if (key.escape) setHelp(false)
       else if (input === '?') setHelp(!hasHelp)
       else if (input === 'q') actions.leave(false)
-      else if ((input === 'c' || input === 'k') && !row) say(`${input}: nothing is selected`)
+      else if (['c', 'k', 'v'].includes(input) && !row) say(`${input}: nothing is selected`)
       else if (input === 'c' && row) cancel(row)
       else if (input === 'k' && row) acknowledge(row)
+      else if (input === 'v' && row) verify(row)
     },
     { isActive: isRawModeSupported },
   )

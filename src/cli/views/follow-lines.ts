@@ -1,5 +1,5 @@
 import { formatDuration } from '../../core/duration.ts'
-import { isSettled, type Operation, type Phase } from '../../core/operation.ts'
+import { isLook, isSettled, type Operation, type Phase } from '../../core/operation.ts'
 import { cut } from '../renderers/width.ts'
 import {
   agoWords,
@@ -53,8 +53,8 @@ const CHECKING: Step = { name: 'checking', phases: ['reconciling'] }
  * A step that was passed over is left out, and sending is shown only while it lasts.
  */
 export function pathLine(operation: Operation, now: number): string {
-  const { phase, phases, type } = operation
-  const steps = type === 'ssh_test' ? TEST : RESTART
+  const { phase, phases } = operation
+  const steps = isLook(operation) ? TEST : RESTART
   const entered = new Set(phases.map((entry) => entry.phase))
   const isPast = phase === 'reconciling' || phase === 'settled'
   const here = isPast ? steps.length : steps.findIndex((step) => step.phases.includes(phase))

@@ -151,15 +151,17 @@ const note: Column = {
   title: 'NOTE',
   width: 20,
   text: ({ operation, group }) => {
-    if (group === 'unknown') return 'k acknowledge'
+    if (group === 'unknown') return 'v verify  k ack'
     if (group === 'late') return usualWords(operation.usual) ?? ''
     if (group === 'failed') return operation.error?.code.replaceAll('_', ' ') ?? ''
     return group === 'running' && usualWords(operation.usual) === null && !isSettled(operation) ? 'first runs here' : ''
   },
 }
 
-function workWords({ type, service }: Operation): string {
-  if (type === 'ssh_test') return service === null ? 'test' : `test ${clean(service)}`
+function workWords({ type, service, subject }: Operation): string {
+  if (subject !== null) return `verify ${subject}`
+  const verb = { ssh_test: 'test', verify: 'verify', service_restart: null, certificate_renewal: null }[type]
+  if (verb !== null) return service === null ? verb : `${verb} ${clean(service)}`
   return clean(service ?? 'default')
 }
 
@@ -172,6 +174,8 @@ function leftWords({ operation, standing, group, place }: WatchRow): string {
     case 'unknown':
       return group === 'unknown' ? 'look' : 'accepted'
     case 'failed':
+      // It has looked already.
+      if (operation.type === 'verify') return ''
       return /timeout|deadline/.test(operation.error?.code ?? '') ? 'timed out' : 'look'
     case 'cancelled':
     case 'interrupted':

@@ -68,11 +68,12 @@ export function counts(rows: readonly WatchRow[]) {
   }
 }
 
-export const KEYS = 'up/dn select  c cancel  k acknowledge  ? help  q quit'
+export const KEYS = 'up/dn select  v verify  k ack  c cancel  ? help  q quit'
 
 export const HELP = [
   'up, down        select a row; page up, page down, home and end move further',
   'c               cancel the selected operation, if nothing was sent yet',
+  'v               verify: look at the device of the selected operation, read-only',
   'k               acknowledge an unknown outcome and free its connection',
   '?               this help',
   'q, Ctrl-C       leave; what runs goes on',
@@ -135,7 +136,7 @@ function nowLine(operation: Operation, { seenAt }: WatchFrame): string {
 function actionsLine(operation: Operation): string {
   const { id, usual } = operation
   if (needsAcknowledgement(operation))
-    return `k acknowledge and free the connection    vosctl test ${clean(operation.connection.name)}`
+    return 'v verify on the device (read-only)    k acknowledge and free the connection'
   if (isSettled(operation)) return `vosctl logs ${id}`
   const deadline = deadlineAt(operation)
   const words = usualWords(usual)

@@ -1,51 +1,94 @@
 import { movingPhase, type Device, type ServiceState } from '../device.ts'
+import type { ErrorInfo } from '../errors.ts'
 import { IDENTITY_CHANGED, isProven, type Operation, type OperationEvent } from '../operation.ts'
+import { lookHint } from './ending.ts'
 import type { Steps } from './steps.ts'
 
 /**
  * A list reading of STOPPED may fall between stopping and starting, and one of STARTED before stopping has begun: so both
  * must be read this often in a row before they count as the end. A service that was seen moving and is STARTED needs one.
  */
-const STOPPED_READINGS = 2
+export const STOPPED_READINGS = 2
 const UNMOVED_READINGS = 4
 
-/** Polls the service list until it proves an ending, or proves that none can be proven. */
-export async function* confirm(device: Device, operation: Operation): Steps {
+/**
+ * Polls the service list until it proves an ending, or proves that none can be proven. Without `isOurs` the command was
+ * sent so long ago that what the service does now may be somebody else's work: then only what was seen before counts.
+ */
+export async function* confirm(device: Device, operation: Operation, isOurs = true): Steps {
   const name = operation.service ?? ''
   const before = operation.baseline?.service.identity
   let last: ServiceState | undefined
   let readings = 0
-  for await (const services of device.follow(name)) {
-    const now = services.find((service) => service.name === name)
-    if (!now) continue
-    readings = now.state === last?.state ? readings + 1 : 1
-    last = now
-    const phase = movingPhase(now.state)
-    // Without the `sent` event it is not certain that the movement is ours: another admin may have caused it.
-    if (phase && operation.sentAt !== null && !operation.transition) operation = yield { type: phase, seenIn: 'list' }
-    if (before !== undefined && now.identity !== undefined && now.identity !== before && now.state === 'STARTED') {
-      operation = yield { type: 'evidence', what: IDENTITY_CHANGED, value: `${before || 'none'} to ${now.identity}` }
-      return yield* settleCompleted(operation, now, services)
+  do {
+    for await (const services of device.follow(name)) {
+      const now = services.find((service) => service.name === name)
+      if (!now) continue
+      readings = now.state === last?.state ? readings + 1 : 1
+      last = now
+      const phase = movingPhase(now.state)
+      // Without the `sent` event it is not certain that the movement is ours: another admin may have caused it.
+      const isOurMove = phase !== null && isOurs && operation.sentAt !== null
+      if (isOurMove && !operation.transition) operation = yield { type: phase, seenIn: 'list' }
+      const change = identityChange(operation, now)
+      if (change !== null) {
+        operation = yield { type: 'evidence', what: IDENTITY_CHANGED, value: change }
+        return yield* settleCompleted(operation, now, services)
+      }
+      if (now.state === 'STARTED' && before === undefined && isProven(operation)) {
+        return yield* settleCompleted(operation, now, services)
+      }
+      if (now.state === 'STARTED' && readings >= UNMOVED_READINGS) {
+        const why = operation.transition ? 'it is not certain that this restart started it' : 'no transition was seen'
+        return yield unknown(operation, `${why}; the service is ${now.state} now`)
+      }
+      if (
+        now.state === 'STOPPED' &&
+        readings >= (operation.phase === 'verifying' && operation.lastState === 'STOPPED' ? 1 : STOPPED_READINGS)
+      ) {
+        return isOurs
+          ? yield* settleDown(operation, now, services)
+          : yield unknown(operation, `long after the command ${downWords(operation, now)}`)
+      }
     }
-    if (now.state === 'STARTED' && before === undefined && isProven(operation)) {
-      return yield* settleCompleted(operation, now, services)
-    }
-    if (now.state === 'STARTED' && readings >= UNMOVED_READINGS) {
-      return yield unknown(operation, `no transition was seen; the service is ${now.state} now`)
-    }
-    if (
-      now.state === 'STOPPED' &&
-      readings >= (operation.phase === 'verifying' && operation.lastState === 'STOPPED' ? 1 : STOPPED_READINGS)
-    ) {
-      return yield* settleDown(operation, now, services)
-    }
-  }
+    // Nobody sees the command's own output any more: as long as it moves, the operation's time limit alone ends this.
+  } while (operation.phase === 'reconciling' && last && movingPhase(last.state))
   return yield unknown(
     operation,
     last
       ? `the service is still ${last.state} after the time for confirmation`
       : `"${name}" is no longer in the service list`,
   )
+}
+
+/**
+ * `a1 to b2` when the service was started anew since before the command; null when not, or when there is no telling.
+ * Without the `sent` event it may be another admin's run of it.
+ */
+export function identityChange(
+  { baseline, sentAt }: Pick<Operation, 'baseline' | 'sentAt'>,
+  now: ServiceState,
+): string | null {
+  const before = sentAt === null ? undefined : baseline?.service.identity
+  if (before === undefined || now.identity === undefined || now.identity === before) return null
+  return now.state === 'STARTED' ? `${before || 'none'} to ${now.identity}` : null
+}
+
+/** Said loudly, because it is what somebody must act on. */
+export function downWords({ connection }: Pick<Operation, 'connection'>, now: ServiceState): string {
+  return `the service is DOWN: "${now.name}" on ${connection.name} is ${now.state}${now.reason ? ` (${now.reason})` : ''}`
+}
+
+export function serviceDown(
+  message: string,
+  { connection }: Pick<Operation, 'connection'>,
+  now: ServiceState,
+): ErrorInfo {
+  return {
+    code: 'service_down',
+    message,
+    hint: `Start it on the device, or try again: vosctl restart ${connection.name} -s "${now.name}" --start-stopped`,
+  }
 }
 
 async function* settleCompleted(operation: Operation, now: ServiceState, services: readonly ServiceState[]): Steps {
@@ -74,18 +117,9 @@ async function* settleCompleted(operation: Operation, now: ServiceState, service
 
 async function* settleDown(operation: Operation, now: ServiceState, services: readonly ServiceState[]): Steps {
   const collateral = lost(operation, services).filter(({ name }) => name !== now.name)
-  const message = `the service is DOWN: "${now.name}" on ${operation.connection.name} is STOPPED${now.reason ? ` (${now.reason})` : ''}${collateralWords(collateral)}`
+  const message = `${downWords(operation, now)}${collateralWords(collateral)}`
   operation = yield { type: 'evidence', what: 'service list', value: `${now.name}[${now.state}] ${now.reason}`.trim() }
-  return yield {
-    type: 'settled',
-    status: 'failed',
-    message,
-    error: {
-      code: 'service_down',
-      message,
-      hint: `Start it on the device, or try again: vosctl restart ${operation.connection.name} -s "${now.name}" --start-stopped`,
-    },
-  }
+  return yield { type: 'settled', status: 'failed', message, error: serviceDown(message, operation, now) }
 }
 
 /** Services that were STARTED before the restart and are not now. */
@@ -110,7 +144,7 @@ function unknown(operation: Operation, why: string): OperationEvent {
     error: {
       code: 'not_confirmed',
       message,
-      hint: `Look at the device: vosctl test ${operation.connection.name}. Then accept the outcome: vosctl ack ${operation.id}`,
+      hint: lookHint(operation),
     },
   }
 }

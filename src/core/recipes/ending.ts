@@ -13,9 +13,22 @@ export function endingFor(operation: Operation, thrown: unknown): Settled {
     const code = error.code === 'deadline' ? 'deadline_before_sending' : error.code
     return { type: 'settled', status: 'failed', message: error.message, error: { ...error, code } }
   }
-  const message = `outcome unknown: ${error.message}${lastSeen(operation)}`
-  const hint = `Look at the device: vosctl test ${operation.connection.name}. Then accept the outcome: vosctl ack ${operation.id}`
+  // That no login followed is no news of the command before it.
+  const why = error.message.replace(/ ?Nothing was sent\.$/, '').replace(/\.$/, '')
+  const message = `outcome unknown: ${why}${lastSeen(operation)}`
+  const hint = afterHint(error.hint, operation)
   return { type: 'settled', status: 'unknown', message, error: { ...error, code: unknownCode(error), message, hint } }
+}
+
+/** What a person does about an unknown outcome. */
+export function lookHint({ id }: Pick<Operation, 'id'>): string {
+  return `Look at the device: vosctl verify ${id}. Then accept the outcome: vosctl ack ${id}`
+}
+
+/** A look needs a login, so what stands in its way comes first. */
+function afterHint(hint: string, operation: Operation): string {
+  if (!hint.includes('vosctl ')) return lookHint(operation)
+  return `${hint.replace(/\.$/, '')}. Then look: vosctl verify ${operation.id}`
 }
 
 /** After the intent only these codes tell the truth; any other one would claim that the device was not touched. */
@@ -26,7 +39,7 @@ function unknownCode(error: ErrorInfo): ErrorInfo['code'] {
 
 function lastSeen(operation: Operation): string {
   const when =
-    operation.sentAt !== null && operation.lastDeviceAt !== null
+    operation.sentAt !== null && operation.lastDeviceAt !== null && operation.clockMovedMs === undefined
       ? ` ${formatDuration(operation.lastDeviceAt - operation.sentAt)} after sending`
       : ''
   if (operation.lastState !== null) return `; last seen ${operation.lastState}${when}`

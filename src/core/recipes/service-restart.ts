@@ -3,6 +3,7 @@ import { isTransportFailure, VosError } from '../errors.ts'
 import { isProven, type Operation } from '../operation.ts'
 import { resolveService } from '../service-name.ts'
 import { confirm } from './confirm.ts'
+import { lookHint } from './ending.ts'
 import { reconcile } from './reconcile.ts'
 import { logIn, type Steps } from './steps.ts'
 
@@ -132,7 +133,7 @@ async function* observe(
     }
   }
   if (question !== null && !isProven(operation)) {
-    return yield settledUnanswered(question)
+    return yield settledUnanswered(question, operation)
   }
   if (!ended) throw new VosError('not_confirmed', 'nobody saw the end of the command')
   try {
@@ -182,7 +183,7 @@ function settledUnsent(error: VosError) {
   } as const
 }
 
-function settledUnanswered(question: string) {
+function settledUnanswered(question: string, operation: Operation) {
   const message = `the device asked "${question}" and vosctl does not answer questions`
   return {
     type: 'settled',
@@ -191,7 +192,7 @@ function settledUnanswered(question: string) {
     error: {
       code: 'unanswered_question',
       message,
-      hint: 'Log in and look, then accept the outcome with vosctl ack.',
+      hint: lookHint(operation),
       deviceLines: [question],
     },
   } as const

@@ -65,7 +65,7 @@ export function startCommand(link: Link, words: readonly string[], options: Star
     if (isSent || link.isEnded) return
     try {
       options.beforeSending?.()
-      if (options.beforeSending) failpoint('command.before')
+      if (options.beforeSending) failpoint('command.before', () => link.peer.name)
     } catch (error) {
       link.end(error)
       return

@@ -1,10 +1,11 @@
 import { createCipheriv, createDecipheriv, createSecretKey, randomBytes, type KeyObject } from 'node:crypto'
 import { constants } from 'node:fs'
-import { link, mkdir, open, stat, unlink, type FileHandle } from 'node:fs/promises'
+import { link, open, stat, unlink, type FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import ssh2 from 'ssh2'
 import { VosError } from '../../core/errors.ts'
 import { oneLine } from '../../core/text.ts'
+import { makeDirectory, syncToDisk } from '../directory.ts'
 import { failpoint } from '../failpoint.ts'
 
 const KEY_BYTES = 32
@@ -30,6 +31,8 @@ export interface SealBinding {
 export async function loadSealingKey(path: string): Promise<KeyObject> {
   await checkDirectory(dirname(path))
   const bytes = (await readKey(path)) ?? (await makeKey(path))
+  // One that is found may have been made by a daemon that was killed before its name was on disk.
+  syncToDisk(dirname(path))
   try {
     return createSecretKey(bytes)
   } finally {
@@ -121,7 +124,7 @@ function badKeyFile(message: string, hint: string): VosError {
 
 /** Whoever can write in the directory can put another key there. */
 async function checkDirectory(path: string): Promise<void> {
-  await mkdir(path, { recursive: true, mode: 0o700 })
+  makeDirectory(path)
   const found = await stat(path)
   if (found.uid !== process.geteuid?.() || (found.mode & 0o022) !== 0) {
     throw badKeyFile(
@@ -171,17 +174,7 @@ async function makeKey(path: string): Promise<Buffer> {
   } finally {
     await unlink(draft)
   }
-  await syncDirectory(dirname(path))
   return bytes
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, 'r')
-  try {
-    await directory.sync()
-  } finally {
-    await directory.close()
-  }
 }
 
 /** Null when there is no such file. Never waits, not even for a pipe. */

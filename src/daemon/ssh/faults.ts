@@ -50,8 +50,12 @@ export function unreachable(peer: Peer, code: string): VosError {
 export function ended(peer: Peer, stage: Stage, cause: Cause, seen = ''): VosError {
   if (stage === 'tcp') return unreachable(peer, cause.type === 'socket' ? cause.code : '')
   const why = causeWords(cause)
-  if (stage === 'attempt' && isByPeer(cause)) {
-    return new VosError('login_refused', `${where(peer)} ended the connection during the login: ${why}.`, {
+  if (stage === 'attempt') {
+    // Whoever broke it: the attempt has left. It must never be taken for one that was not made.
+    const what = isByPeer(cause)
+      ? `${where(peer)} ended the connection during the login`
+      : `The connection to ${where(peer)} was lost during the login`
+    return new VosError('login_refused', `${what}: ${why}.`, {
       hint: `The attempt may have counted. Check the credential: vosctl credentials set ${peer.name}`,
     })
   }
@@ -61,11 +65,11 @@ export function ended(peer: Peer, stage: Stage, cause: Cause, seen = ''): VosErr
       hint: 'Check the port; a busy or protected server may also turn connections away.',
     })
   }
-  const when = { 'key-exchange': ' during the key exchange', asking: ' before the login', attempt: '', open: '' }[stage]
+  const when = { 'key-exchange': ' during the key exchange', asking: ' before the login', open: '' }[stage]
   return new VosError('connection_lost', `The connection to ${where(peer)} was lost${when}: ${why}.`)
 }
 
-/** The peer may have counted an attempt when it ended the connection itself, not when the network broke. */
+/** Did the peer end the connection itself? Otherwise the network broke. */
 function isByPeer(cause: Cause): boolean {
   return (
     cause.type === 'closed' || cause.type === 'disconnect' || (cause.type === 'socket' && RESET.includes(cause.code))

@@ -206,9 +206,10 @@ export class Link {
     const { host, port, timings } = this.#options
     const connected = new Promise<void>((resolve) => this.#socket.once('connect', () => resolve()))
     this.#socket.setNoDelay(true)
-    failpointsAroundWrites(this.#socket)
     failpoint('connect.before')
     this.#socket.connect({ host, port, autoSelectFamilyAttemptTimeout: ADDRESS_ATTEMPT_MS })
+    // Not earlier: `connect` gives the socket its own `write` back.
+    failpointsAroundWrites(this.#socket)
     await this.within(connected, timings.connectMs, () => timedOut('connect_timeout', this.peer, timings.connectMs))
     failpoint('connect.after')
     this.stage = 'ident'

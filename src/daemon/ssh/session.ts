@@ -100,7 +100,8 @@ export class SshSession {
 
   /**
    * Exactly one attempt; a key's buffer is wiped by it. When it rejects, the session has ended.
-   * @throws VosError `login_refused`, `password_expired`, `login_method`, `login_timeout`, `connection_lost`
+   * @throws VosError `login_refused`, `password_expired`, `login_method`, `login_timeout`; `connection_lost` only when
+   *   the link was gone before the attempt
    */
   async authenticate(secret: Secret, method: string): Promise<void> {
     const link = this.#link
@@ -110,7 +111,7 @@ export class SshSession {
       link.scrub = (text) => text.replaceAll(secret.password, '[password]')
     }
     try {
-      failpoint('login.before')
+      failpoint('login.before', () => link.peer.name)
       const attempt = this.#authentication.attempt(secret, method)
       await link.within(attempt, loginMs, () => timedOut('login_timeout', link.peer, loginMs))
       failpoint('login.after')

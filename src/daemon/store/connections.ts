@@ -1,7 +1,7 @@
-import type { Connection } from '../../core/connection.ts'
-import { DEFAULT_SERVICE } from '../../core/connection.ts'
+import { DEFAULT_SERVICE, deviceKey, type Connection, type Hold } from '../../core/connection.ts'
 import { VosError } from '../../core/errors.ts'
 import type { ConnectionInput } from '../../core/protocol.ts'
+import { fromJson } from './damage.ts'
 import type { SqliteDatabase } from './database.ts'
 
 interface Row {
@@ -118,6 +118,29 @@ export class ConnectionTable {
     return this.get(id)
   }
 
+  /** Every connection to the device of this one, itself among them. */
+  sameDevice(connection: Connection): Connection[] {
+    return this.list().filter((other) => deviceKey(other) === deviceKey(connection))
+  }
+
+  hold(id: number): Hold | null {
+    const read = this.#db.prepare<[number], Hold>(
+      'SELECT since, created_by AS "by", reason FROM connection_holds WHERE connection_id = ?',
+    )
+    return read.get(id) ?? null
+  }
+
+  /** A hold that stands already stays as it is, with the name of who set it. */
+  setHold(id: number, { since, by, reason }: Hold): Connection {
+    this.#db.prepare('INSERT INTO connection_holds VALUES (?, ?, ?, ?)').run(id, since, by, reason)
+    return this.get(id)
+  }
+
+  clearHold(id: number): Connection {
+    this.#db.prepare('DELETE FROM connection_holds WHERE connection_id = ?').run(id)
+    return this.get(id)
+  }
+
   sealedPassword(id: number): Buffer | null {
     const value = this.#db.prepare('SELECT sealed_password FROM connections WHERE id = ?').pluck().get(id)
     return value instanceof Uint8Array ? Buffer.from(value) : null
@@ -146,7 +169,7 @@ function fromRow(row: Row): Connection {
         : null,
     echo: echo === 1,
     sudo: sudo === 1,
-    timings: JSON.parse(timings) as Connection['timings'],
+    timings: fromJson(timings, `connection ${row.id}`) as Connection['timings'],
   }
 }
 

@@ -2,8 +2,11 @@ import fs from 'node:fs'
 import path from 'node:path'
 import Database from 'better-sqlite3'
 import { VosError } from '../../core/errors.ts'
+import { syncToDisk } from '../directory.ts'
 import { failpoint } from '../failpoint.ts'
+import { disagreement, KEEP_AND_RESTORE } from './damage.ts'
 import { MIGRATIONS } from './migrations.ts'
+import { damageOf } from './wal.ts'
 
 /** "VOSC" in the file's header: tells our database from any other SQLite file. */
 const APPLICATION_ID = 0x564f5343
@@ -21,13 +24,15 @@ export function openDatabase(file: string): SqliteDatabase {
   try {
     lock(db, file)
     failpoint('database.locked')
-    // Until here nothing was written: a file that is refused stays as it was.
+    // Until here nothing was written: a file that is refused keeps all that it holds.
     checkVersion(db, file)
     check(db, file)
     assertSafeWrites(db, file)
     failpoint('database.checked')
     migrate(db, MIGRATIONS.length, file)
     failpoint('database.migrated')
+    const told = disagreement(db)
+    if (told !== undefined) throw damaged(file, `its journal and its board tell different stories of ${told}`)
     return db
   } catch (error) {
     db.close()
@@ -79,7 +84,8 @@ export function migrate(db: SqliteDatabase, version: number, file: string | null
 
 /** Built beside its place and linked into it whole, so that no daemon ever finds half a database. */
 function createDatabase(file: string): void {
-  if (exists(`${file}-wal`)) {
+  // In this order: a journal is made after its database, by another daemon just now perhaps.
+  if (exists(`${file}-wal`) && !exists(file)) {
     throw new VosError('database', `${file} is missing, but its journal ${file}-wal is there.`, {
       hint: 'Something removed the database. Put it back from a backup, or move the journal away to begin anew.',
     })
@@ -98,8 +104,6 @@ function createDatabase(file: string): void {
     failpoint('create.built')
     fs.linkSync(temporary, file)
     failpoint('create.linked')
-    syncDirectory(path.dirname(file))
-    failpoint('create.synced')
   } catch (error) {
     // Another daemon was first: its database is as good as ours.
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw wrap(error, `Cannot create ${file}`)
@@ -127,10 +131,22 @@ function checkFile(file: string): void {
   if (stat.size === 0) refuse('is empty where a database was', restore)
   if (length < 100 || header.toString('latin1', 0, 16) !== 'SQLite format 3\0') refuse('is not a database', restore)
   if (header.readUInt32BE(68) !== APPLICATION_ID) refuse('is a database of another program', restore)
+  const journal = damageOf(`${file}-wal`)
+  if (journal !== undefined) {
+    refuse(
+      `has a damaged journal ${file}-wal: ${journal}`,
+      `Keep both files, and put a backup in the place of ${file}.`,
+    )
+  }
 }
 
 function connect(file: string): SqliteDatabase {
   try {
+    // A daemon that was killed inside a commit has left a journal that is not durable: nothing may be written behind it.
+    if (exists(`${file}-wal`)) syncToDisk(`${file}-wal`)
+    // The name comes before that of a journal, even if a daemon that was killed had just made it.
+    syncToDisk(path.dirname(file))
+    failpoint('database.synced')
     return new Database(file, { fileMustExist: true, timeout: 200 })
   } catch (error) {
     throw wrap(error, `Cannot open ${file}`)
@@ -171,6 +187,7 @@ function assertSafeWrites(db: SqliteDatabase, file: string): void {
 
 function checkVersion(db: SqliteDatabase, file: string): void {
   const version = versionOf(db)
+  if (version < 1) throw damaged(file, 'it has no schema')
   if (version <= MIGRATIONS.length) return
   throw new VosError(
     'database',
@@ -181,12 +198,29 @@ function checkVersion(db: SqliteDatabase, file: string): void {
   )
 }
 
+/**
+ * The structure, the indexes (which hold the claims, the holds and the requests) and the schema: a changed letter in the
+ * condition of an index would switch the claim off without a word.
+ */
 function check(db: SqliteDatabase, file: string): void {
-  const result = db.pragma('quick_check(1)', { simple: true })
-  if (result === 'ok') return
-  throw new VosError('database', `${file} is damaged: ${String(result)}. Nothing was changed.`, {
-    hint: 'Keep the file, and put a backup in its place.',
-  })
+  const result = db.pragma('integrity_check(1)', { simple: true })
+  if (result !== 'ok') throw damaged(file, String(result))
+  const fresh = new Database(':memory:')
+  try {
+    for (const { up } of MIGRATIONS.slice(0, versionOf(db))) fresh.exec(up)
+    if (schemaOf(db) !== schemaOf(fresh)) throw damaged(file, 'its schema is not the one of its version')
+  } finally {
+    fresh.close()
+  }
+}
+
+function schemaOf(db: SqliteDatabase): string {
+  const sql = "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY name"
+  return JSON.stringify(db.prepare(sql).all())
+}
+
+function damaged(file: string, what: string): VosError {
+  return new VosError('database', `${file} is damaged: ${what.replaceAll('\n', ' ')}.`, { hint: KEEP_AND_RESTORE })
 }
 
 function versionOf(db: SqliteDatabase): number {
@@ -208,10 +242,4 @@ function wrap(error: unknown, what: string): VosError {
 
 function exists(file: string): boolean {
   return fs.lstatSync(file, { throwIfNoEntry: false }) !== undefined
-}
-
-function syncDirectory(directory: string): void {
-  const descriptor = fs.openSync(directory, 'r')
-  fs.fsyncSync(descriptor)
-  fs.closeSync(descriptor)
 }

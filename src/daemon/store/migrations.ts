@@ -117,4 +117,35 @@ export const MIGRATIONS: readonly Migration[] = [
   DROP TABLE connections;
 `,
   },
+  {
+    up: `
+  -- "Do not touch this connection": who said so, and why.
+  CREATE TABLE connection_holds (
+    connection_id INTEGER PRIMARY KEY REFERENCES connections (id),
+    since         INTEGER NOT NULL,
+    created_by    TEXT NOT NULL,
+    reason        TEXT
+  ) STRICT;
+  UPDATE active_operations SET metadata = json_set(metadata, '$.subject', NULL, '$.verified', NULL);
+  UPDATE operation_history SET metadata = json_set(metadata, '$.subject', NULL, '$.verified', NULL);
+`,
+    // An older vosctl knows neither looks nor what they proved: the one goes, the other becomes plain evidence in history.
+    down: `
+  DROP TABLE connection_holds;
+  DELETE FROM operation_events WHERE operation_id IN (
+    SELECT id FROM active_operations WHERE operation_type = 'verify'
+    UNION ALL SELECT id FROM operation_history WHERE operation_type = 'verify');
+  DELETE FROM active_operations WHERE operation_type = 'verify';
+  DELETE FROM operation_history WHERE operation_type = 'verify';
+  DELETE FROM learned_durations WHERE operation_type = 'verify';
+  INSERT INTO operation_history SELECT id, connection_id, operation_type, status, started_at, completed_at, progress,
+    message, error, metadata, created_by FROM active_operations WHERE metadata ->> '$.verified' IS NOT NULL;
+  DELETE FROM active_operations WHERE metadata ->> '$.verified' IS NOT NULL;
+  UPDATE operation_events
+    SET event = json_object('type', 'evidence', 'what', 'verified', 'value', event ->> '$.message')
+    WHERE event ->> '$.type' = 'verified';
+  UPDATE active_operations SET metadata = json_remove(metadata, '$.subject', '$.verified');
+  UPDATE operation_history SET metadata = json_remove(metadata, '$.subject', '$.verified');
+`,
+  },
 ]

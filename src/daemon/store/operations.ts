@@ -9,6 +9,7 @@ import {
 } from '../../core/operation.ts'
 import type { Usual } from '../../core/progress.ts'
 import { failpoint } from '../failpoint.ts'
+import { fromJson } from './damage.ts'
 import type { SqliteDatabase } from './database.ts'
 
 export interface Recorded {
@@ -27,6 +28,8 @@ type EventRow = Omit<RecordedEvent, 'event'> & { event: string }
 
 /** How many runs are remembered for an estimate; older ones tell about another machine. */
 const RUNS_REMEMBERED = 50
+/** Longer than this between two endings, and the clock may have been set: it counts as this long. */
+const LEAP_MS = 90 * 86_400_000
 
 /** Journal, board, history and what was learned. Whoever writes does so inside `Store.write`. */
 export class OperationTable {
@@ -152,18 +155,38 @@ export class OperationTable {
   }
 
   /**
-   * Takes out what ended longer than `keepMs` before the newest ending, with its events. What was learned stays. Counted
-   * from the newest ending, because a clock that jumps ahead must not take the whole history with it.
+   * Takes out what ended longer than `keepMs` before the newest ending, with its events. What was learned stays. A clock
+   * that was set ahead must not take the whole history with it: a longer gap between two endings counts as {@link LEAP_MS}.
    * @returns how many operations went
    */
   prune(keepMs: number): number {
-    const newest = this.#db.prepare('SELECT max(completed_at) FROM operation_history').pluck().get()
-    const before = Number(newest ?? 0) - keepMs
-    const old = 'SELECT id FROM operation_history WHERE completed_at < ?'
-    this.#db.prepare(`DELETE FROM operation_events WHERE operation_id IN (${old})`).run(before)
-    this.#db.prepare('DELETE FROM requests WHERE at < ?').run(before)
-    this.#db.prepare('DELETE FROM batches WHERE at < ?').run(before)
-    return this.#db.prepare('DELETE FROM operation_history WHERE completed_at < ?').run(before).changes
+    const span = this.#db.prepare('SELECT max(completed_at) - min(completed_at) FROM operation_history').pluck().get()
+    if (Number(span ?? 0) <= keepMs) return 0
+    const old = this.#db
+      .prepare<[{ leap: number; keepMs: number }], string>(
+        `WITH steps AS (
+           SELECT rowid AS place, id, min(@leap, max(0, completed_at - lag(completed_at, 1, completed_at) OVER (ORDER BY rowid))) AS step
+           FROM operation_history),
+         ages AS (
+           SELECT id, sum(step) OVER (ORDER BY place DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS age FROM steps)
+         SELECT id FROM ages WHERE age > @keepMs`,
+      )
+      .pluck()
+      .all({ leap: LEAP_MS, keepMs })
+    const ids = JSON.stringify(old)
+    const isOld = 'IN (SELECT value FROM json_each(@ids))'
+    // Requests and batches are in their order too: the newest one of what goes takes those before it along.
+    const statements = [
+      `DELETE FROM requests WHERE rowid <= (
+         SELECT max(requests.rowid) FROM requests, json_each(result, '$.ids') AS named WHERE named.value ${isOld})`,
+      `DELETE FROM batches WHERE rowid <= (
+         SELECT max(batches.rowid) FROM batches JOIN operation_history ON metadata ->> '$.batch.id' = batches.id
+         WHERE operation_history.id ${isOld})`,
+      `DELETE FROM operation_events WHERE operation_id ${isOld}`,
+      `DELETE FROM operation_history WHERE id ${isOld}`,
+    ]
+    for (const statement of statements) this.#db.prepare(statement).run({ ids })
+    return old.length
   }
 
   request(requestId: string): unknown {
@@ -171,7 +194,7 @@ export class OperationTable {
       .prepare<[string], string>('SELECT result FROM requests WHERE request_id = ?')
       .pluck()
       .get(requestId)
-    return row === undefined ? null : JSON.parse(row)
+    return row === undefined ? null : fromJson(row, `the answer to request ${requestId}`)
   }
 
   rememberRequest(requestId: string, at: number, result: unknown): void {
@@ -244,7 +267,7 @@ export class OperationTable {
     const totals = rows.map(({ total_ms }) => total_ms)
     const phases: Record<string, number[]> = {}
     for (const row of rows) {
-      for (const [phase, ms] of Object.entries(JSON.parse(row.phases) as Record<string, number>)) {
+      for (const [phase, ms] of Object.entries(fromJson(row.phases, 'a learned duration') as Record<string, number>)) {
         ;(phases[phase] ??= []).push(ms)
       }
     }
@@ -287,9 +310,9 @@ function columns(operation: Operation) {
 }
 
 function parse(metadata: string): Operation {
-  return JSON.parse(metadata) as Operation
+  return fromJson(metadata, 'an operation') as Operation
 }
 
 function fromEventRow(row: EventRow): RecordedEvent {
-  return { ...row, event: JSON.parse(row.event) as OperationEvent }
+  return { ...row, event: fromJson(row.event, `event ${row.seq} of ${row.operationId}`) as OperationEvent }
 }

@@ -32,15 +32,15 @@ export function showUnit(unit: string): string[] {
   return ['systemctl', 'show', '--no-pager', `--property=${PROPERTIES.join(',')}`, unit]
 }
 
-const STATES: Record<string, string> = {
-  active: 'STARTED',
-  reloading: 'STARTED',
-  refreshing: 'STARTED',
-  inactive: 'STOPPED',
-  failed: 'STOPPED',
-  activating: 'STARTING',
-  deactivating: 'STOPPING',
-}
+const STATES: ReadonlyMap<string, string> = new Map([
+  ['active', 'STARTED'],
+  ['reloading', 'STARTED'],
+  ['refreshing', 'STARTED'],
+  ['inactive', 'STOPPED'],
+  ['failed', 'STOPPED'],
+  ['activating', 'STARTING'],
+  ['deactivating', 'STOPPING'],
+])
 
 /** Substates that say no more than the state does. */
 const PLAIN_SUBSTATES = ['running', 'dead', 'failed', 'start', 'stop']
@@ -129,7 +129,7 @@ interface UnitState {
 }
 
 function toService(name: string, { load, active, sub, result }: UnitState): ServiceState {
-  const state = STATES[active] ?? active.toUpperCase()
+  const state = STATES.get(active) ?? active.toUpperCase()
   if (load === 'masked') return { name, state, reason: 'masked', refusal: 'masked' }
   const reason =
     active === 'failed'

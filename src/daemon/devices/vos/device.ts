@@ -1,5 +1,6 @@
 import type { Device, Observation, ServiceState, SessionFacts } from '../../../core/device.ts'
 import { VosError } from '../../../core/errors.ts'
+import { failpoint } from '../../failpoint.ts'
 import { SshSession, type Secret } from '../../ssh/session.ts'
 import { credentialKind } from '../credential-kind.ts'
 import type { DeviceRequest } from '../device-request.ts'
@@ -174,15 +175,16 @@ export class VosDevice implements Device {
       // Whatever came after the echo: the command line is no longer known to be what was typed.
       if (connection.echo && !isEchoed(terminal, line, strays))
         throw echoMismatch(connection.name, line, terminal.unreadText)
-      // Last, as close to the byte as can be.
-      if (isTooLate(armed, readClocks())) throw wokeUpLate(connection.name)
+      if (connection.echo) terminal.forget()
+      failpoint('command.before', () => connection.name)
+      terminal.enter(() => {
+        if (isTooLate(armed, readClocks())) throw wokeUpLate(connection.name)
+      })
     } catch (error) {
       throw await this.#abandon(session, error)
     }
 
     this.#state = { at: 'busy', session, terminal, prompt }
-    if (connection.echo) terminal.forget()
-    terminal.enter()
     yield { type: 'sent' }
 
     const openEcho = connection.echo ? null : line
@@ -305,7 +307,11 @@ export class VosDevice implements Device {
 }
 
 function wokeUpLate(name: string): VosError {
-  return new VosError('woke_up_late', `vosctl was paused just before sending to ${name}. Nothing was sent.`, {
-    hint: 'Try again: the service was not touched.',
-  })
+  return new VosError(
+    'woke_up_late',
+    `vosctl was paused, or the clock was set, just before sending to ${name}. Nothing was sent.`,
+    {
+      hint: 'Try again: the service was not touched.',
+    },
+  )
 }

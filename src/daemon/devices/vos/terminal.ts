@@ -94,10 +94,14 @@ export class Terminal {
     return line
   }
 
-  /** Sends the one byte that means Enter. */
-  enter(): void {
+  /**
+   * Sends the one byte that means Enter.
+   * @param check has the last word: nothing lies between it and the byte, and when it throws nothing leaves
+   */
+  enter(check: () => void = () => undefined): void {
     this.#reader.touch(performance.now())
     failpoint('enter.before')
+    check()
     this.#send(this.#options.connection.enter === 'cr' ? '\r' : '\n')
     failpoint('enter.after')
   }
