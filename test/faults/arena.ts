@@ -65,6 +65,12 @@ export interface Daemon {
   readonly words: () => string
 }
 
+/** What still runs when this process ends, an interrupt included, must not outlive it. */
+const alive = new Set<ChildProcess>()
+process.on('exit', () => {
+  for (const child of alive) killGroup(child)
+})
+
 /** One house for one case: a state directory, appliances, and daemons one after the other. All of it ends with it. */
 export class Arena implements AsyncDisposable {
   readonly directory: string
@@ -194,10 +200,12 @@ export class Arena implements AsyncDisposable {
       detached: true,
     })
     this.#children.add(child)
+    alive.add(child)
     let words = ''
     child.stderr.setEncoding('utf8').on('data', (text: string) => (words += text))
     const ended = once(child, 'close').then(([status, signal]): Ended => {
       this.#children.delete(child)
+      alive.delete(child)
       this.texts.push(words)
       return { status: status as number | null, signal: signal as NodeJS.Signals | null }
     })
@@ -229,28 +237,34 @@ export class Arena implements AsyncDisposable {
   }
 
   /** The built client. It starts no daemon: the case decides which one runs. */
-  cli(args: readonly string[]): {
+  cli(
+    args: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+  ): {
+    readonly child: ChildProcess
     readonly ended: Promise<Ended>
     readonly output: { stdout: string; stderr: string }
   } {
     const command = [path.join(ROOT, 'bin', 'vosctl'), '--state-dir', this.state, '--no-start', ...args]
     const child = spawn(process.execPath, command, {
-      env: { PATH: process.env['PATH'], LANG: 'C.UTF-8', VOSCTL_CONFIG_DIR: this.config },
+      env: { PATH: process.env['PATH'], LANG: 'C.UTF-8', VOSCTL_CONFIG_DIR: this.config, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     this.#clients.add(child)
     this.#children.add(child)
+    alive.add(child)
     const output = { stdout: '', stderr: '' }
     child.stdout.setEncoding('utf8').on('data', (text: string) => (output.stdout += text))
     child.stderr.setEncoding('utf8').on('data', (text: string) => (output.stderr += text))
     const ended = once(child, 'close').then(([status, signal]): Ended => {
       this.#clients.delete(child)
       this.#children.delete(child)
+      alive.delete(child)
       this.texts.push(output.stdout, output.stderr)
-      for (const [id] of output.stdout.matchAll(/\b[rt]-[0-9a-z]{6}\b/g)) this.acknowledged.add(id)
+      for (const [id] of output.stdout.matchAll(/\b[rtv]-[0-9a-z]{6}\b/g)) this.acknowledged.add(id)
       return { status: status as number | null, signal: signal as NodeJS.Signals | null }
     })
-    return { ended, output }
+    return { child, ended, output }
   }
 
   /** As when their terminals are closed by force. */

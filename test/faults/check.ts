@@ -105,11 +105,10 @@ export function checkJournal({ operations, events, refusesTwins }: House): strin
     }
     if (own.some(({ seq }, index) => seq !== index + 1)) broken.push(`14: the events of ${id} have a gap`)
     else {
-      const folded = own.reduce<Operation | null>((before, recorded) => apply(before, recorded), null)
-      if (!isDeepStrictEqual(JSON.parse(JSON.stringify(folded)), operation)) {
-        broken.push(
-          `5: ${id} is ${operation.status}/${operation.phase}, its events say ${folded?.status}/${folded?.phase}`,
-        )
+      const told = replay(own)
+      if (!isDeepStrictEqual(told, operation)) {
+        const otherwise = typeof told === 'string' ? told : `${told?.status}/${told?.phase}`
+        broken.push(`5: ${id} is ${operation.status}/${operation.phase}, its events say ${otherwise}`)
       }
     }
   }
@@ -133,6 +132,16 @@ export function checkJournal({ operations, events, refusesTwins }: House): strin
     }
   }
   return broken
+}
+
+/** What the events make of an operation; a string when the reducer refuses one of them. */
+function replay(own: readonly RecordedEvent[]): Operation | null | string {
+  try {
+    const told = own.reduce<Operation | null>((before, recorded) => apply(before, recorded), null)
+    return JSON.parse(JSON.stringify(told))
+  } catch (error) {
+    return String(error)
+  }
 }
 
 /** Controls but newline and tab, and what turns or hides text. */

@@ -19,6 +19,8 @@ if (unknown.length > 0) {
   console.error(`There is no rig ${unknown.join(', ')}. There are: ${RIGS.map(({ name }) => name).join(', ')}.`)
   process.exit(2)
 }
+// Leaves by the door that ends what was started.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => process.exit(1))
 const seed = values.seed === undefined ? Date.now() % 1_000_000 : Number(values.seed)
 for (const { name, what, load, full, sample } of RIGS) {
   if (positionals.length > 0 && !positionals.includes(name)) continue

@@ -57,11 +57,11 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'src/core/recipes/reconcile.ts',
-        find: '      return yield* confirm(device, operation)\n',
+        find: '      return yield* confirm(device, operation, isOurs)\n',
         replace: `      await device.prepare(operation.service ?? '')
       device.arm()
       for await (const _ of device.commit()) continue
-      return yield* confirm(device, operation)
+      return yield* confirm(device, operation, isOurs)
 `,
       },
     ],
@@ -152,7 +152,7 @@ export const MUTANTS: readonly Mutant[] = [
         replace: 'CREATE INDEX active_operations_claim',
       },
     ],
-    caughtBy: { rig: 'kills', cases: 0, only: 'restart$' },
+    caughtBy: { rig: 'kills', cases: 0, only: 'first steps$' },
   },
   {
     name: 'takes STARTED for success',
@@ -164,8 +164,8 @@ export const MUTANTS: readonly Mutant[] = [
       },
       {
         file: 'src/core/operation.ts',
-        find: "completed: operation.type === 'ssh_test' ? operation.phase === 'ready' : sent && isProven(operation),",
-        replace: "completed: operation.type === 'ssh_test' ? operation.phase === 'ready' : sent,",
+        find: "completed: isLook(operation) ? operation.phase === 'ready' : sent && isProven(operation),",
+        replace: "completed: isLook(operation) ? operation.phase === 'ready' : sent,",
       },
     ],
     caughtBy: { rig: 'kills', cases: 0, only: 'lost link, nothing happened$' },
@@ -218,5 +218,92 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: { rig: 'syscalls', cases: 1, only: 'restart fsync#20 EIO' },
+  },
+  {
+    name: 'does not wait for the disk (synchronous=NORMAL)',
+    edits: [
+      {
+        file: 'src/daemon/store/database.ts',
+        find: "    db.pragma('synchronous = FULL')\n    db.pragma('foreign_keys",
+        replace: "    db.pragma('synchronous = NORMAL')\n    db.pragma('foreign_keys",
+      },
+      { file: 'src/daemon/store/database.ts', find: ' || synchronous !== 2', replace: '' },
+    ],
+    caughtBy: { rig: 'power', cases: 120, only: '^restart$' },
+  },
+  {
+    name: 'makes an empty database where one was',
+    edits: [
+      {
+        file: 'src/daemon/store/database.ts',
+        find: "  if (stat.size === 0) refuse('is empty where a database was', restore)",
+        replace: `  if (stat.size === 0) {
+    for (const suffix of ['', '-wal']) fs.rmSync(file + suffix, { force: true })
+    return createDatabase(file)
+  }`,
+      },
+    ],
+    caughtBy: { rig: 'fuzz-database', cases: 60, isInProcess: true },
+  },
+  {
+    name: 'does not hear that a connection was closed',
+    edits: [
+      {
+        file: 'src/daemon/ssh/link.ts',
+        find: `      .on('end', () => this.#endBy({ type: 'closed' }))
+      .on('close', () => this.#endBy({ type: 'closed' }))
+`,
+        replace: '',
+      },
+    ],
+    caughtBy: { rig: 'freezes', cases: 20 },
+  },
+  {
+    name: 'sends late, after it was paused',
+    edits: [
+      {
+        file: 'src/daemon/devices/vos/device.ts',
+        find: '        if (isTooLate(armed, readClocks())) throw wokeUpLate(connection.name)\n',
+        replace: '        void [isTooLate, armed, readClocks, wokeUpLate]\n',
+      },
+    ],
+    caughtBy: { rig: 'pauses', cases: 6 },
+  },
+  {
+    name: 'counts a time limit by the wall clock',
+    edits: [
+      {
+        file: 'src/daemon/manager.ts',
+        find: "const deadline = setTimeout(() => abort.abort(new VosError('deadline', message)), operation.deadlineMs)",
+        replace: `const since = this.#now()
+    const deadline = setInterval(() => {
+      if (this.#now() - since > operation.deadlineMs) abort.abort(new VosError('deadline', message))
+    }, 20)`,
+      },
+    ],
+    caughtBy: { rig: 'clocks', cases: 8 },
+  },
+  {
+    name: 'queues for a slow watcher without bound',
+    edits: [
+      {
+        file: 'src/daemon/feed.ts',
+        find: '        await send({ events })\n',
+        replace: '        void send({ events })\n',
+      },
+      { file: 'src/daemon/feed.ts', find: 'if (this.#cursor - place > FAR_BEHIND) {', replace: 'if (place < 0) {' },
+    ],
+    caughtBy: { rig: 'watchers', cases: 6, isInProcess: true },
+  },
+  {
+    name: 'takes the socket before it holds the lock',
+    edits: [
+      {
+        file: 'src/daemon/main.ts',
+        find: '  prepareStateDirectory(paths)\n',
+        replace: '  prepareStateDirectory(paths)\n  fs.rmSync(paths.socket, { force: true })\n',
+      },
+    ],
+    caughtBy: { rig: 'race', cases: 1 },
   },
 ]

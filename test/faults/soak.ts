@@ -60,6 +60,7 @@ class Soak implements AsyncDisposable {
   readonly samples: { readonly at: number; readonly heapUsed: number; readonly rss: number }[] = []
   #daemon: Daemon | undefined
   #isKilled = false
+  #reviving: Promise<Daemon> | undefined
   #connectionIds: readonly number[] = []
 
   constructor(name: string, program: string, seed: number) {
@@ -90,8 +91,13 @@ class Soak implements AsyncDisposable {
     })
   }
 
-  /** There is always a daemon, as under a supervisor. */
-  async #revive(): Promise<Daemon> {
+  /** There is always a daemon, as under a supervisor; whoever asks while one is being started waits for the same one. */
+  #revive(): Promise<Daemon> {
+    this.#reviving ??= this.#start().finally(() => (this.#reviving = undefined))
+    return this.#reviving
+  }
+
+  async #start(): Promise<Daemon> {
     while (!this.#daemon || !(await this.arena.isUp(this.#daemon))) {
       if (this.#daemon && !this.#isKilled) {
         const { status, signal } = await this.#daemon.ended
@@ -297,6 +303,8 @@ function slope(samples: Soak['samples']): number {
   return (above / below) * 86_400_000
 }
 
+// Leaves by the door that ends what was started.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => process.exit(1))
 const program = await faultyDaemon()
 await using restless = new Soak('restless', program, Number(values.seed))
 await using steady = new Soak('steady', program, Number(values.seed) + 1)

@@ -1,0 +1,278 @@
+import { isDeepStrictEqual } from 'node:util'
+import type { RequestName, RequestOf } from '../../../src/core/protocol.ts'
+import { explain, REQUESTS } from '../../../src/core/schemas.ts'
+import type { Random } from '../random.ts'
+import { about, claim, SAFE, type Target } from './target.ts'
+
+/** Requests as clients make them. Every one is valid. */
+export const VALID: { readonly [Name in RequestName]: readonly RequestOf<Name>[] } = {
+  'operation:start': [
+    {
+      requestId: '0f8fad5b-d9cb-469f-a165-70867728950e',
+      operationType: 'service_restart',
+      connectionIds: [1, 2],
+      service: 'Cisco Tomcat',
+      subject: 'r-7k2m9q',
+      createdBy: 'alice',
+      reason: 'CAB-7',
+      deadlineMs: 60_000,
+      parallel: 2,
+      ifRunning: 'attach',
+      startStopped: true,
+      cutSession: false,
+      despiteUnknown: false,
+      despiteLoginHold: false,
+      dryRun: true,
+    },
+  ],
+  'operation:cancel': [{ id: 'r-7k2m9q', by: 'alice' }],
+  'operation:acknowledge': [{ id: 'last', by: 'alice' }],
+  'operation:get': [{ id: 'r-7', createdBy: 'alice' }],
+  'operation:events': [{ id: 'r-7k2m9q', afterSeq: 0, limit: 10 }],
+  'operation:history': [{ connectionId: 1, limit: 5000 }, {}],
+  subscribe: [{ room: 'operations', after: 3 }, { room: 'connection:7' }],
+  'connection:list': [{}],
+  'connection:add': [
+    {
+      name: 'cucm-pub',
+      host: 'fe80::1%eth0',
+      port: 22,
+      username: 'admin',
+      platform: 'vos',
+      service: null,
+      keyPath: '/home/alice/.ssh/id',
+      algorithms: 'legacy-vos',
+      algorithmsReason: 'old',
+      echo: true,
+      enter: 'lf',
+      sudo: false,
+      timings: { quietMs: 100, deadlineMs: 60_000 },
+    },
+  ],
+  'connection:edit': [
+    { id: 1, change: { host: '10.10.0.11', timings: { promptMs: 1 } } },
+    { id: 2, change: {} },
+  ],
+  'connection:remove': [{ id: 1 }],
+  'connection:host-key': [{ id: 1 }],
+  'connection:trust': [{ id: 1, hostKey: { type: 'ssh-ed25519', fingerprint: `SHA256:${'A'.repeat(43)}` } }],
+  'connection:hold': [{ id: 1, by: 'alice', reason: 'CAB-8' }],
+  'connection:release': [{ id: 1 }],
+  'connection:services': [{ id: 1, despiteLoginHold: true }],
+  'credential:set': [{ id: 1, password: 'correct horse battery' }],
+  'credential:remove': [{ id: 1 }],
+  'daemon:info': [{}],
+  'daemon:stop': [{ mode: 'idle' }],
+}
+
+const CONNECTION_KEYS =
+  'name host port username platform service keyPath algorithms algorithmsReason echo enter sudo timings'
+const TIMING =
+  /^(?:connect|ident|keyExchange|login|shell|prompt|quiet|nudge|echo|command|firstState|silenceWarning|silenceLimit|poll|pollLimit|reconnect|deadline)Ms$/
+
+/** Every key that a request may have, and those that it must have. */
+const KEYS: { readonly [Name in RequestName]: { readonly may: string; readonly must: string } } = {
+  'operation:start': {
+    may: 'requestId operationType connectionIds service subject createdBy reason deadlineMs parallel ifRunning startStopped cutSession despiteUnknown despiteLoginHold dryRun',
+    must: 'requestId operationType connectionIds createdBy',
+  },
+  'operation:cancel': { may: 'id by', must: 'id by' },
+  'operation:acknowledge': { may: 'id by', must: 'id by' },
+  'operation:get': { may: 'id createdBy', must: 'id' },
+  'operation:events': { may: 'id afterSeq limit', must: 'id' },
+  'operation:history': { may: 'connectionId limit', must: '' },
+  subscribe: { may: 'room after', must: 'room' },
+  'connection:list': { may: '', must: '' },
+  'connection:add': { may: CONNECTION_KEYS, must: 'name host username' },
+  'connection:edit': { may: 'id change', must: 'id change' },
+  'connection:remove': { may: 'id', must: 'id' },
+  'connection:host-key': { may: 'id', must: 'id' },
+  'connection:trust': { may: 'id hostKey', must: 'id hostKey' },
+  'connection:hold': { may: 'id by reason', must: 'id by' },
+  'connection:release': { may: 'id', must: 'id' },
+  'connection:services': { may: 'id despiteLoginHold', must: 'id' },
+  'credential:set': { may: 'id password', must: 'id password' },
+  'credential:remove': { may: 'id', must: 'id' },
+  'daemon:info': { may: '', must: '' },
+  'daemon:stop': { may: 'mode', must: 'mode' },
+}
+
+const WORDS = [
+  '',
+  ' ',
+  'last',
+  'operations',
+  'connection:1',
+  'connection:-1',
+  'connection:1.5',
+  '__proto__',
+  'constructor',
+  '\u001b[2J',
+  'a\nb',
+  'a\u202eb',
+  '\ud800',
+  'x'.repeat(97),
+  'x'.repeat(5000),
+  '10.0.0.1; reboot',
+  'fe80::1%a b',
+  'r-',
+  'r-\n',
+  '0f8fad5b-d9cb-469f-a165-70867728950E',
+  'SHA256:',
+  'vos',
+  'linux',
+  'cr',
+  'now',
+  'Cisco Tomcat',
+]
+const NUMBERS = [0, -1, 1, 22, 65_535, 65_536, 1.5, 1e21, -0, 2 ** 53, 7 * 86_400_000, 604_800_001]
+const NEW_KEYS = ['__proto__', 'constructor', 'prototype', 'toString', 'force', 'ID', 'id ', '\u001b]0;x\u0007', '']
+
+const requests: Target = {
+  name: 'request schemas',
+  share: 14,
+  seeds: Object.entries(VALID).flatMap(([name, inputs]) => inputs.map((input) => pack({ name, input }))),
+  words: WORDS,
+  mutate(packed, random) {
+    const request = unpack(packed)
+    for (let changes = 1 + random.below(3); changes > 0; changes--) request.input = alter(request.input, random)
+    return pack(request)
+  },
+  run(packed) {
+    const { name, input } = unpack(packed)
+    if (!isRequest(name)) return 'no request'
+    const parsed = REQUESTS[name].safeParse(input)
+    if (parsed.success) {
+      const why = whyNot(name, input)
+      claim(why === undefined, `${name} is accepted, and ${why}: ${JSON.stringify(input)}`)
+      claim(isDeepStrictEqual(parsed.data, input), `${name} is changed by its schema: ${JSON.stringify(parsed.data)}`)
+      return `${name} accepted ${Object.keys(parsed.data).join()}`.slice(0, 200)
+    }
+    const valid = VALID[name].some((one) => isDeepStrictEqual(one, input))
+    const words = explain(parsed.error)
+    claim(!valid, `a valid ${name} is refused: ${words}`)
+    claim(words.length > 0 && words.length <= 300, `an explanation of ${words.length} characters`)
+    claim(SAFE.test(words), `a control character is in ${JSON.stringify(words)}`)
+    const { password } = (input ?? {}) as { readonly password?: unknown }
+    if (
+      typeof password === 'string' &&
+      password.length > 8 &&
+      !Object.keys(input as object)
+        .join()
+        .includes(password)
+    ) {
+      claim(!words.includes(password), 'a password is told')
+    }
+    const [issue] = parsed.error.issues
+    const at = issue?.path
+      .filter((part) => typeof part === 'string')
+      .join('.')
+      .slice(0, 40)
+    return `${name} ${issue?.code} ${at} ${about(parsed.error.issues.length)}`
+  },
+}
+
+interface Packed {
+  readonly name: string
+  input: unknown
+}
+
+function pack(request: Packed): Buffer {
+  return Buffer.from(JSON.stringify(request))
+}
+
+function unpack(packed: Uint8Array): Packed {
+  try {
+    return JSON.parse(Buffer.from(packed).toString('utf8')) as Packed
+  } catch {
+    return { name: '', input: null }
+  }
+}
+
+function isRequest(name: string): name is RequestName {
+  return Object.hasOwn(REQUESTS, name)
+}
+
+/** What is wrong with an input; by what the protocol says, not by the schemas. */
+function whyNot(name: RequestName, input: unknown): string | undefined {
+  if (typeof input !== 'object' || input === null || Array.isArray(input)) return 'it is no object'
+  const { may, must } = KEYS[name]
+  const strange = strangeKey(input, may)
+  if (strange !== undefined) return `${strange} is no key of it`
+  const missing = must.split(' ').find((key) => key !== '' && !Object.hasOwn(input, key))
+  if (missing !== undefined) return `${missing} is missing`
+  for (const [key, value] of Object.entries(input)) {
+    const inner = { change: CONNECTION_KEYS, hostKey: 'type fingerprint' }[key]
+    if (inner !== undefined && strangeKey(value, inner) !== undefined) return `${key} has a key that it may not have`
+  }
+  return wrongValue(input)
+}
+
+function strangeKey(object: unknown, may: string): string | undefined {
+  return Object.keys(object as object).find((key) => !may.split(' ').includes(key))
+}
+
+function wrongValue(value: unknown, key = ''): string | undefined {
+  if (typeof value === 'string') {
+    const isPassword = key === 'password'
+    if (value === '' || value.length > (isPassword ? 1024 : 4096)) return `${key} is empty or too long`
+    if (isPassword ? /[\0\r\n]/.test(value) : /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u.test(value)) {
+      return `${key} is no printable line`
+    }
+    if (key === 'host' && !/^[\w.:%-]+$/.test(value)) return 'the host is none'
+  } else if (typeof value === 'number') {
+    if (!Number.isSafeInteger(value) || value < 0) return `${key} is ${value}`
+  } else if (typeof value === 'object' && value !== null) {
+    const entries = Array.isArray(value) ? value.map((each: unknown) => [key, each] as const) : Object.entries(value)
+    if (key === 'timings' && entries.some(([name]) => !TIMING.test(name))) return 'there is a strange time limit'
+    for (const [name, each] of entries) {
+      const why = wrongValue(each, name)
+      if (why !== undefined) return why
+    }
+  } else if (value === null && key !== 'service') return `${key} is null`
+  return undefined
+}
+
+/** One value somewhere in it is another one, has gone, or is new. */
+export function alter(value: unknown, random: Random): unknown {
+  const entries = typeof value === 'object' && value !== null ? Object.entries(value) : []
+  if (entries.length === 0 || random.below(6) === 0)
+    return value !== null && random.below(3) === 0 ? add(value, random) : anything(random)
+  const [key, inner] = random.pick(entries)
+  const kept = random.below(5) === 0 ? entries.filter(([name]) => name !== key) : entries
+  const changed = kept.map(([name, each]) => [name, name === key ? alter(inner, random) : each] as const)
+  // Made so, `__proto__` is a key like any other; an assignment would lose it.
+  const object = fromEntries(random.below(8) === 0 ? [...changed, [random.pick(NEW_KEYS), anything(random)]] : changed)
+  return Array.isArray(value) ? Object.values(object as object) : object
+}
+
+function add(value: unknown, random: Random): unknown {
+  if (typeof value === 'string') return value + random.pick(WORDS)
+  if (typeof value === 'number') return value + random.pick(NUMBERS)
+  if (Array.isArray(value)) return [...(value as unknown[]), anything(random)]
+  if (typeof value !== 'object') return value
+  return fromEntries([...Object.entries(value ?? {}), [random.pick(NEW_KEYS), anything(random)]])
+}
+
+function fromEntries(entries: readonly (readonly [string, unknown])[]): unknown {
+  return JSON.parse(`{${entries.map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`).join()}}`)
+}
+
+function anything(random: Random): unknown {
+  switch (random.below(7)) {
+    case 0:
+      return random.pick(NUMBERS)
+    case 1:
+      return null
+    case 2:
+      return random.below(2) === 0
+    case 3:
+      return [random.pick(WORDS), random.pick(NUMBERS)]
+    case 4:
+      return fromEntries([[random.pick(NEW_KEYS), random.pick(WORDS)]])
+    default:
+      return random.pick(WORDS)
+  }
+}
+
+export const REQUEST_TARGETS: readonly Target[] = [requests]
