@@ -1,0 +1,3 @@
+import { testSample } from './sample.ts'
+
+testSample('mutants', { needs: 'strace', limitMs: 900_000 })
