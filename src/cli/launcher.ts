@@ -58,7 +58,7 @@ export async function startDaemon<Connected>(
 }
 
 /** A daemon waits most of its life: a heap that stays small is worth more to it than one that is fast to fill. */
-const SMALL_HEAP = ['--max-semi-space-size=1', '--optimize-for-size']
+export const SMALL_HEAP = ['--max-semi-space-size=1', '--optimize-for-size']
 
 /** What Node is given to run the daemon. */
 export function daemonCommand({ stateDirectory, configDirectory, stateSource }: Paths): string[] {

@@ -6,6 +6,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client, NoAnswerError } from '../../src/cli/client.ts'
+import { SMALL_HEAP } from '../../src/cli/launcher.ts'
 import { DEFAULT_TIMINGS, type HostKey, type Timings } from '../../src/core/connection.ts'
 import type { ConnectionInput, ReplyOf, RequestName, RequestOf } from '../../src/core/protocol.ts'
 import { VERSION } from '../../src/core/version.ts'
@@ -190,7 +191,15 @@ export class Arena implements AsyncDisposable {
 
   daemon({ env = {}, under = [] }: DaemonOptions = {}): Daemon {
     this.#daemons++
-    const program = [process.execPath, this.#program, '--state-dir', this.state, '--config-dir', this.config]
+    const program = [
+      process.execPath,
+      ...SMALL_HEAP,
+      this.#program,
+      '--state-dir',
+      this.state,
+      '--config-dir',
+      this.config,
+    ]
     const [file = '', ...args] = [...under, ...program]
     const child = spawn(file, args, {
       cwd: ROOT,
