@@ -66,10 +66,10 @@ export interface Daemon {
   readonly words: () => string
 }
 
-/** What still runs when this process ends, an interrupt included, must not outlive it. */
-const alive = new Set<ChildProcess>()
+/** What is still open when this process ends, an interrupt included, must not outlive it. */
+const open = new Set<Arena>()
 process.on('exit', () => {
-  for (const child of alive) killGroup(child)
+  for (const arena of open) arena.abandon()
 })
 
 /** One house for one case: a state directory, appliances, and daemons one after the other. All of it ends with it. */
@@ -91,6 +91,7 @@ export class Arena implements AsyncDisposable {
   readonly #clients = new Set<ChildProcess>()
 
   constructor(program: string) {
+    open.add(this)
     this.#program = program
     this.directory = mkdtempSync(path.join(existsSync('/dev/shm') ? '/dev/shm' : os.tmpdir(), 'vosf-'))
     this.state = path.join(this.directory, 'state')
@@ -209,12 +210,10 @@ export class Arena implements AsyncDisposable {
       detached: true,
     })
     this.#children.add(child)
-    alive.add(child)
     let words = ''
     child.stderr.setEncoding('utf8').on('data', (text: string) => (words += text))
     const ended = once(child, 'close').then(([status, signal]): Ended => {
       this.#children.delete(child)
-      alive.delete(child)
       this.texts.push(words)
       return { status: status as number | null, signal: signal as NodeJS.Signals | null }
     })
@@ -261,14 +260,12 @@ export class Arena implements AsyncDisposable {
     })
     this.#clients.add(child)
     this.#children.add(child)
-    alive.add(child)
     const output = { stdout: '', stderr: '' }
     child.stdout.setEncoding('utf8').on('data', (text: string) => (output.stdout += text))
     child.stderr.setEncoding('utf8').on('data', (text: string) => (output.stderr += text))
     const ended = once(child, 'close').then(([status, signal]): Ended => {
       this.#clients.delete(child)
       this.#children.delete(child)
-      alive.delete(child)
       this.texts.push(output.stdout, output.stderr)
       for (const [id] of output.stdout.matchAll(/\b[rtv]-[0-9a-z]{6}\b/g)) this.acknowledged.add(id)
       return { status: status as number | null, signal: signal as NodeJS.Signals | null }
@@ -301,7 +298,14 @@ export class Arena implements AsyncDisposable {
     for (const child of this.#children) killGroup(child)
     while (this.#children.size > 0) await sleep(2)
     await Promise.all(this.simulators.map((simulator) => simulator.stop()))
+    this.abandon()
+  }
+
+  /** Ends and removes everything, without waiting. */
+  abandon(): void {
+    for (const child of this.#children) killGroup(child)
     rmSync(this.directory, { recursive: true, force: true })
+    open.delete(this)
   }
 }
 
