@@ -80,6 +80,7 @@ const VERIFY: CommandSpec = {
   notes: [
     'One login, nothing that acts. It may run beside a restart, and says so.',
     'Exit 0: the service runs and no question is open. 1: it is down. 3: the outcome stays unknown.',
+    'Exit 4: work is under way there, by vosctl or by somebody else; it was looked at and judged nothing.',
     'A service that is STARTED now is no proof that it restarted: it must have been seen moving, or be another run of it.',
   ],
   exits: [0, 1, 3, 4, 5, 6, 8],

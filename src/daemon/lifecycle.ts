@@ -127,8 +127,21 @@ async function isServed(socket: string): Promise<boolean> {
 }
 
 export function writeHolder({ holder }: StatePaths, version: string): void {
-  fs.writeFileSync(holder, JSON.stringify({ pid: process.pid, version }), { mode: 0o600 })
+  try {
+    fs.writeFileSync(holder, JSON.stringify({ pid: process.pid, version }), { mode: 0o600 })
+  } catch (error) {
+    throw new VosError('state_directory', `Cannot write ${holder}: ${(error as Error).message}.`, { cause: error })
+  }
   failpoint('holder.written')
+}
+
+/** What is left of it is known to be stale, because its process is gone. */
+export function forgetHolder({ holder }: StatePaths): void {
+  try {
+    fs.rmSync(holder, { force: true })
+  } catch {
+    // A disk that fails now must not keep the database from being closed.
+  }
 }
 
 /** `pid 2214, vosctl 0.1.0`, as the holder wrote it. One that has just taken the lock is given the time to write it. */

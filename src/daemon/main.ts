@@ -1,4 +1,3 @@
-import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
@@ -17,6 +16,7 @@ import {
   prepareStateDirectory,
   refuseSecondStore,
   statePaths,
+  forgetHolder,
   writeHolder,
 } from './lifecycle.ts'
 import { Manager } from './manager.ts'
@@ -88,7 +88,7 @@ async function main(): Promise<void> {
       await server.close()
       failpoint('server.closed')
       clearTimeout(idle)
-      fs.rmSync(paths.holder, { force: true })
+      forgetHolder(paths)
       store.close()
       failpoint('store.closed')
       log('stopped')
@@ -205,7 +205,10 @@ function log(line: string): void {
 try {
   await main()
 } catch (error) {
-  if (!(error instanceof VosError)) throw error
+  if (!(error instanceof VosError)) {
+    log(error instanceof Error ? (error.stack ?? error.message) : String(error))
+    process.exit(exitStatus('bug'))
+  }
   process.stderr.write(`vosd: ${error.message}${error.hint ? ` ${error.hint}` : ''}\n`)
   process.exitCode = exitStatusOf(error.code)
 }

@@ -145,12 +145,16 @@ export class Manager {
 
   /** The operation that a look is about: it must have been sent to the very device that is looked at. */
   #subject(
-    { operationType, subject: id, createdBy }: StartRequest,
+    { operationType, subject: id, createdBy, service }: StartRequest,
     connections: readonly Connection[],
   ): Operation | null {
-    if (id === undefined) return null
-    const subject = this.get(id, createdBy)
     const [connection] = connections
+    if (id === undefined) {
+      // A look at a device with an open question is about that, by whatever name it was asked for.
+      const open = operationType === 'verify' && connection ? this.unacknowledged(connection) : undefined
+      return open?.service?.toLowerCase().startsWith(service?.toLowerCase() ?? '') ? open : null
+    }
+    const subject = this.get(id, createdBy)
     const refuse = (why: string, hint = ''): never => {
       throw new VosError('bad_request', `${subject.id} cannot be verified: ${why}. Nothing was sent.`, { hint })
     }
@@ -397,7 +401,7 @@ export class Manager {
         this.#log(
           `${operation.id}: looking at ${operation.connection.name}, the daemon ended while it was ${operation.phase}`,
         )
-        const isOurs = isStillOurs(operation, this.#now())
+        const isOurs = () => isStillOurs(operation, this.#now())
         this.#run(operation, (device, now) =>
           reconcile(device, now, 'the daemon ended while the restart was under way', isOurs),
         )
@@ -471,6 +475,7 @@ export class Manager {
     return (port, operation) =>
       verify(port, operation, {
         subject: () => (subject === null ? null : this.get(subject)),
+        isOurs: (one) => isStillOurs(one, this.#now()),
         underWay: () => this.board().find((one) => one.device === device && isAtWork(one)) ?? null,
       })
   }

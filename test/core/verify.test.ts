@@ -54,7 +54,12 @@ async function look(
     operation = apply(operation, { cursor: 0, operationId: operation.id, seq, at: START + afterMs + seq, event })
     return event
   }
-  const steps = verify(device, operation, { subject: () => subject, underWay: () => null, ...known })
+  const steps = verify(device, operation, {
+    subject: () => subject,
+    isOurs: (one) => isStillOurs(one, START + afterMs),
+    underWay: () => null,
+    ...known,
+  })
   let last: OperationEvent | undefined
   try {
     let step = await steps.next()
@@ -180,6 +185,13 @@ describe('what proves nothing', () => {
       0,
       'it is not certain that this restart started it',
     ],
+    [
+      'another run a day later, which a reboot may have begun',
+      unknown([SENT], onLinux('a1')),
+      [[tomcat('STARTED', { identity: 'b2' })]],
+      day,
+      'it is not certain that this restart started it',
+    ],
   ])('%s', async (_, subject, lists, afterMs, why) => {
     const { operation, proves, exit } = await look(subject, { lists }, { afterMs: afterMs + 60_000 })
     expect(proves).toBeNull()
@@ -228,12 +240,27 @@ describe('a look when no question is open', () => {
 
   it.each([
     ['STOPPED', 'service_down', 1],
-    ['NOTRUNNING', 'service_down', 1],
+    ['NOTRUNNING', 'not_confirmed', 3],
     ['STARTING', 'service_moving', 4],
   ])('of a service that is %s now ends with %s, and changes nothing of the past', async (state, code, status) => {
     const { operation, proves, exit } = await look(done, { lists: [[tomcat(state)]] })
     expect(operation.error?.code).toBe(code)
     expect({ proves, exit }).toEqual({ proves: null, exit: status })
+  })
+
+  it('that somebody else begins a restart during is not a reason to call the service DOWN', async () => {
+    const subject = unknown([SENT])
+    const running = play([...UNTIL_DISPATCH, ...MOVED], 'r-9x8w7v')
+    const accepted = { ...subject, acknowledged: { by: 'bob', at: START } }
+    let polls = 0
+    const known = { subject: () => accepted, underWay: () => (polls++ === 0 ? null : running) }
+    const { operation, exit } = await look(
+      subject,
+      { lists: [[tomcat('STOPPED')]] },
+      { known: { ...known, subject: () => (polls === 0 ? subject : accepted) } },
+    )
+    expect(operation.message).toBe('r-9x8w7v is under way on cucm-pub (stopping); "Cisco Tomcat" is STOPPED now')
+    expect(exit).toBe(4)
   })
 
   it('judges nothing while the restart is under way, and says who is at work', async () => {

@@ -119,8 +119,10 @@ describe('a look at an unknown outcome', () => {
     const first = look()
     expect(() => look()).toThrow(expect.objectContaining({ code: 'already_running' }))
     expect(look({ ifRunning: 'attach' })).toBe(first)
-    // What somebody wants to know of the connection is another question.
-    expect(() => look({ ifRunning: 'attach', subject: undefined })).toThrow(
+    // A look at the connection is about its open question too, however the service is written.
+    expect(look({ ifRunning: 'attach', subject: undefined })).toBe(first)
+    expect(look({ ifRunning: 'attach', subject: undefined, service: 'cisco tom' })).toBe(first)
+    expect(() => look({ ifRunning: 'attach', subject: undefined, service: 'Cisco DRF Local' })).toThrow(
       expect.objectContaining({ code: 'already_running' }),
     )
     device.release()

@@ -372,7 +372,11 @@ describe('a new daemon', () => {
 
   it.each([
     ['moves', [[{ ...TOMCAT, state: 'STARTING' }], [TOMCAT]], 'no transition was seen'],
-    ['is STOPPED', [[{ ...TOMCAT, state: 'STOPPED' }]], 'long after the command the service is DOWN'],
+    [
+      'is STOPPED',
+      [[{ ...TOMCAT, state: 'STOPPED' }]],
+      'it is not certain that this restart did it: the service is DOWN',
+    ],
   ])(
     'that was away for a day does not credit the restart with what the service does now: it %s',
     async (_, lists, why) => {

@@ -29,7 +29,7 @@ function refusal(file: string, files: Files): unknown {
   }
 }
 
-const HINT = 'Keep the file, and put a backup in its place.'
+const HINT = 'Keep the file and its -wal elsewhere, and put a backup in its place.'
 
 describe('found by a fuzzer', () => {
   it('a flipped bit in the journal of a killed daemon took away all that followed: "nothing was sent" was a lie', () => {
@@ -96,7 +96,7 @@ describe('found by a fuzzer', () => {
     const { stopped, file } = house()
     writeFiles(file, stopped)
     new Database(file).exec(sql).close()
-    expect(() => openDatabase(file)).toThrow(/its journal and its board tell different stories of r-m0000\d/)
+    expect(() => openDatabase(file)).toThrow(/its events and its board tell different stories of r-m0000\d/)
   })
 
   it('a row that is no JSON any more was an unexpected exception; now it is named, and the rest is readable', () => {

@@ -20,6 +20,18 @@ const FOUND: readonly {
     rig: 'kills',
     only: /^restart (drain|server|store)[.]/,
   },
+  {
+    story: 'a disk that is full for one write while a house is made leaves no half of a database under its name',
+    rig: 'syscalls',
+    only: /^first steps pwrite64#8[789] ENOSPC$/,
+    needs: 'strace',
+  },
+  {
+    story: 'a file that cannot be removed at the end does not end the daemon with a stack trace',
+    rig: 'syscalls',
+    only: /^restart unlink#[12] EIO$/,
+    needs: 'strace',
+  },
 ]
 
 describe('found by a rig', () => {

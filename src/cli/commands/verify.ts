@@ -1,5 +1,5 @@
 import { VosError, type ExitStatus } from '../../core/errors.ts'
-import { needsAcknowledgement, type Operation } from '../../core/operation.ts'
+import type { Operation } from '../../core/operation.ts'
 import type { StartRequest } from '../../core/protocol.ts'
 import type { Client } from '../client.ts'
 import { isMachine, listConnections, type Context } from '../context.ts'
@@ -24,13 +24,13 @@ export async function verify(context: Context, word: string, options: VerifyOpti
   const followed = { operations, batch, single: true, daemonVersion, updates, departure, follower }
   const status = await followOperations(context, client, followed)
   const [look] = operations
-  if (request.subject !== undefined && look && !isMachine(context.flags) && !(context.flags.quiet && status === 0)) {
-    saySettled(context, await client.request('operation:get', { id: request.subject }), look)
+  if (look && look.subject !== null && !isMachine(context.flags) && !(context.flags.quiet && status === 0)) {
+    saySettled(context, await client.request('operation:get', { id: look.subject }), look)
   }
   return status
 }
 
-/** An operation, or a connection: on one whose outcome is unknown, the look is about that. */
+/** An operation, or a connection: if an outcome is unknown there, the daemon makes the look one about that. */
 async function toRequest(
   context: Context,
   client: Client,
@@ -48,9 +48,6 @@ async function toRequest(
     }
     return aboutOperation(await findOperation(client, word, context.user), context.user)
   }
-  const { operations } = await client.request('subscribe', { room: `connection:${connection.id}` })
-  const unknown = operations.find(needsAcknowledgement)
-  if (unknown && (options.service ?? unknown.service) === unknown.service) return aboutOperation(unknown, context.user)
   return { ...toStartRequest('verify', [connection.id], options, context.user), ifRunning: 'attach' }
 }
 

@@ -12,10 +12,11 @@ export const STOPPED_READINGS = 2
 const UNMOVED_READINGS = 4
 
 /**
- * Polls the service list until it proves an ending, or proves that none can be proven. Without `isOurs` the command was
- * sent so long ago that what the service does now may be somebody else's work: then only what was seen before counts.
+ * Polls the service list until it proves an ending, or proves that none can be proven. When it is not `isOurs`
+ * any more, the command was sent so long ago that what the service does may be somebody else's work: then only what was
+ * seen before counts.
  */
-export async function* confirm(device: Device, operation: Operation, isOurs = true): Steps {
+export async function* confirm(device: Device, operation: Operation, isOurs = () => true): Steps {
   const name = operation.service ?? ''
   const before = operation.baseline?.service.identity
   let last: ServiceState | undefined
@@ -28,10 +29,10 @@ export async function* confirm(device: Device, operation: Operation, isOurs = tr
       last = now
       const phase = movingPhase(now.state)
       // Without the `sent` event it is not certain that the movement is ours: another admin may have caused it.
-      const isOurMove = phase !== null && isOurs && operation.sentAt !== null
+      const isOurMove = phase !== null && isOurs() && operation.sentAt !== null
       if (isOurMove && !operation.transition) operation = yield { type: phase, seenIn: 'list' }
       const change = identityChange(operation, now)
-      if (change !== null) {
+      if (change !== null && (isOurs() || operation.transition)) {
         operation = yield { type: 'evidence', what: IDENTITY_CHANGED, value: change }
         return yield* settleCompleted(operation, now, services)
       }
@@ -39,16 +40,19 @@ export async function* confirm(device: Device, operation: Operation, isOurs = tr
         return yield* settleCompleted(operation, now, services)
       }
       if (now.state === 'STARTED' && readings >= UNMOVED_READINGS) {
-        const why = operation.transition ? 'it is not certain that this restart started it' : 'no transition was seen'
+        const why =
+          operation.transition || change !== null
+            ? 'it is not certain that this restart started it'
+            : 'no transition was seen'
         return yield unknown(operation, `${why}; the service is ${now.state} now`)
       }
       if (
         now.state === 'STOPPED' &&
         readings >= (operation.phase === 'verifying' && operation.lastState === 'STOPPED' ? 1 : STOPPED_READINGS)
       ) {
-        return isOurs
+        return isOurs()
           ? yield* settleDown(operation, now, services)
-          : yield unknown(operation, `long after the command ${downWords(operation, now)}`)
+          : yield unknown(operation, `it is not certain that this restart did it: ${downWords(operation, now)}`)
       }
     }
     // Nobody sees the command's own output any more: as long as it moves, the operation's time limit alone ends this.
@@ -79,6 +83,11 @@ export function downWords({ connection }: Pick<Operation, 'connection'>, now: Se
   return `the service is DOWN: "${now.name}" on ${connection.name} is ${now.state}${now.reason ? ` (${now.reason})` : ''}`
 }
 
+const DOWN_FOR_A_REASON: Partial<Record<NonNullable<ServiceState['refusal']>, string>> = {
+  not_activated: 'If it shall run, activate it on the device first.',
+  masked: 'If it shall run, unmask it on the host first.',
+}
+
 export function serviceDown(
   message: string,
   { connection }: Pick<Operation, 'connection'>,
@@ -87,7 +96,9 @@ export function serviceDown(
   return {
     code: 'service_down',
     message,
-    hint: `Start it on the device, or try again: vosctl restart ${connection.name} -s "${now.name}" --start-stopped`,
+    hint:
+      (now.refusal && DOWN_FOR_A_REASON[now.refusal]) ||
+      `Start it on the device, or try again: vosctl restart ${connection.name} -s "${now.name}" --start-stopped`,
   }
 }
 

@@ -11,7 +11,7 @@ export const MAX_RECONCILIATIONS = 3
  * A read-only look at a device that may have got the command: sends no command that acts. `isOurs` as in
  * {@link confirm}.
  */
-export async function* reconcile(device: Device, operation: Operation, because: string, isOurs = true): Steps {
+export async function* reconcile(device: Device, operation: Operation, because: string, isOurs = () => true): Steps {
   for (;;) {
     if (operation.reconciliations >= MAX_RECONCILIATIONS) {
       throw new VosError('connection_lost_after_sending', because)

@@ -1,7 +1,6 @@
 import { movingPhase, type Device, type ServiceState } from '../device.ts'
 import {
   IDENTITY_CHANGED,
-  isStillOurs,
   needsAcknowledgement,
   SEEN_MOVING,
   type Operation,
@@ -16,6 +15,8 @@ import { logIn, type Steps } from './steps.ts'
 export interface Known {
   /** The operation in question; null when the look is about the connection. */
   readonly subject: () => Operation | null
+  /** Is what a service does now still what this operation's command made it do? */
+  readonly isOurs: (operation: Operation) => boolean
   /** Work that may change this device and is under way. */
   readonly underWay: () => Operation | null
 }
@@ -51,7 +52,7 @@ async function* decide(device: Device, operation: Operation, known: Known, subje
   const name = subject.service ?? ''
   // Another key is another machine, or a new installation: what it shows says nothing about the command.
   const isSameMachine = operation.facts?.hostKey.fingerprint === subject.facts?.hostKey.fingerprint
-  const isOurs = isSameMachine && isStillOurs(subject, operation.phaseStartedAt)
+  const isOurs = () => isSameMachine && known.isOurs(subject)
   const evidence: { what: string; value: string }[] = []
   let last = operation.baseline?.service
   let readings = 0
@@ -62,23 +63,33 @@ async function* decide(device: Device, operation: Operation, known: Known, subje
     readings = now.state === last?.state ? readings + 1 : 1
     last = now
     if (movingPhase(now.state)) {
-      const isNews = isOurs && !subject.transition && evidence.length === 0
+      const isNews = isOurs() && !subject.transition && evidence.length === 0
       if (isNews) evidence.push({ what: SEEN_MOVING, value: line(now) })
       continue
     }
     if (now.state === 'STOPPED' && readings < STOPPED_READINGS) continue
-    const current = known.subject()
-    // Somebody has accepted the outcome meanwhile, and may have begun something new: only the present can be told.
-    if (!current || !needsAcknowledgement(current)) return yield present(operation, now, known)
+    if (!isOpen(known)) return yield overtaken(operation, now, known)
     evidence.push({ what: 'service list', value: line(now) })
     if (!isSameMachine) return yield undecided(operation, `${stateWords(now)}, but the host key is another one since`)
-    if (now.state === 'STARTED') return yield started(operation, subject, now, evidence)
+    if (now.state === 'STARTED') return yield started(operation, subject, now, evidence, isOurs())
     if (now.state !== 'STOPPED') return yield undecided(operation, stateWords(now))
     // Stopped on purpose, or so late that it may be somebody else's doing: loud, but no answer to the question.
-    if (!isOurs || now.refusal === 'stopped_by_admin') return yield undecided(operation, downWords(operation, now))
+    if (!isOurs() || now.refusal === 'stopped_by_admin') return yield undecided(operation, downWords(operation, now))
     return yield down(operation, subject, now, evidence)
   }
+  if (last && !isOpen(known)) return yield overtaken(operation, last, known)
   return yield undecided(operation, last ? `${stateWords(last)} still` : `"${name}" is no longer in the service list`)
+}
+
+function isOpen(known: Known): boolean {
+  const current = known.subject()
+  return current !== null && needsAcknowledgement(current)
+}
+
+/** Somebody has accepted the outcome during the look, and may have begun something new: only the present can be told. */
+function overtaken(operation: Operation, service: ServiceState, known: Known): OperationEvent {
+  const open = known.underWay()
+  return open ? busy(operation, open, service) : present(operation, service, known)
 }
 
 /** STARTED proves nothing by itself: the service must have been seen moving, or be another run of it. */
@@ -87,9 +98,10 @@ function started(
   subject: Operation,
   now: ServiceState,
   evidence: readonly { readonly what: string; readonly value: string }[],
+  isOurs: boolean,
 ): OperationEvent {
   const change = identityChange(subject, now)
-  if (change !== null) {
+  if (change !== null && (isOurs || subject.transition)) {
     return restarted(subject, `"${now.name}" restarted, proved by its new identity`, [
       { what: IDENTITY_CHANGED, value: change },
       ...evidence,
@@ -138,6 +150,15 @@ function present(operation: Operation, service: ServiceState, known: Known): Ope
     const message = `${stateWords(service)} on ${operation.connection.name}, and not by vosctl`
     const hint = 'Somebody else is at work there. Look again in a while.'
     return { type: 'settled', status: 'failed', message, error: { code: 'service_moving', message, hint } }
+  }
+  if (service.state !== 'STOPPED') {
+    const message = `${stateWords(service)} on ${operation.connection.name}, and vosctl does not know what that means`
+    return {
+      type: 'settled',
+      status: 'failed',
+      message,
+      error: { code: 'not_confirmed', message, hint: 'Look at the device.' },
+    }
   }
   const message = downWords(operation, service)
   const error = serviceDown(message, operation, service)

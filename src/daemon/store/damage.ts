@@ -3,7 +3,7 @@ import { VosError } from '../../core/errors.ts'
 import { apply, isSettled, type Operation, type OperationEvent } from '../../core/operation.ts'
 import type { SqliteDatabase } from './database.ts'
 
-export const KEEP_AND_RESTORE = 'Keep the file, and put a backup in its place.'
+export const KEEP_AND_RESTORE = 'Keep the file and its -wal elsewhere, and put a backup in its place.'
 
 /** What was written as JSON; its type is the caller's word. @throws VosError `database` when it cannot be read */
 export function fromJson(text: string, what: string): unknown {
@@ -29,7 +29,7 @@ interface Row {
 const DECISIVE = [
   ...(['id', 'type', 'device', 'connection', 'service', 'allow', 'deadlineMs'] as const),
   ...(['status', 'phase', 'effect', 'seq', 'startedAt', 'sentAt', 'authenticating', 'transition'] as const),
-  'reconciliations',
+  ...(['reconciliations', 'phases', 'baseline', 'evidence'] as const),
 ] as const satisfies readonly (keyof Operation)[]
 
 /**

@@ -18,24 +18,25 @@ export type SqliteDatabase = Database.Database
  * @throws VosError `database_locked` when another daemon holds it, `database` when the file is not what it must be.
  */
 export function openDatabase(file: string): SqliteDatabase {
-  if (!exists(file)) createDatabase(file)
-  checkFile(file)
-  const db = connect(file)
+  let db: SqliteDatabase | undefined
   try {
+    if (!exists(file)) createDatabase(file)
+    checkFile(file)
+    db = connect(file)
     lock(db, file)
     failpoint('database.locked')
-    // Until here nothing was written: a file that is refused keeps all that it holds.
+    // Nothing is written before these: a house that is refused stays as it is.
     checkVersion(db, file)
     check(db, file)
+    const told = disagreement(db)
+    if (told !== undefined) throw damaged(file, `its events and its board tell different stories of ${told}`)
     assertSafeWrites(db, file)
     failpoint('database.checked')
     migrate(db, MIGRATIONS.length, file)
     failpoint('database.migrated')
-    const told = disagreement(db)
-    if (told !== undefined) throw damaged(file, `its journal and its board tell different stories of ${told}`)
     return db
   } catch (error) {
-    db.close()
+    db?.close()
     throw wrap(error, `${file} cannot be used`)
   }
 }
@@ -59,27 +60,33 @@ export function countConnections(file: string): number | null {
  * Runs up only when a daemon starts; down is for going back to an older vosctl by hand.
  */
 export function migrate(db: SqliteDatabase, version: number, file: string | null): void {
-  let current = versionOf(db)
-  if (current === version) return
-  if (current > 0 && file !== null) {
-    const backup = `${file}.before-v${version}-${Date.now()}`
-    db.prepare('VACUUM INTO ?').run(backup)
-    fs.chmodSync(backup, 0o600)
-    failpoint('migrate.backup')
+  const found = versionOf(db)
+  if (found === version) return
+  const backup = found > 0 && file !== null ? `${file}.before-v${version}-${Date.now()}` : null
+  try {
+    if (backup !== null) {
+      db.prepare('VACUUM INTO ?').run(backup)
+      fs.chmodSync(backup, 0o600)
+      failpoint('migrate.backup')
+    }
+    for (let current = found; current !== version; current += found < version ? 1 : -1)
+      step(db, current, found < version)
+  } catch (error) {
+    // It did not come through, and each further start would leave another one.
+    if (backup !== null) fs.rmSync(backup, { force: true })
+    throw error
   }
-  while (current !== version) {
-    const up = current < version
-    const step = MIGRATIONS[up ? current : current - 1]
-    if (!step) throw new Error(`no migration from version ${current}`)
-    const next = up ? current + 1 : current - 1
-    db.transaction(() => {
-      db.exec(up ? step.up : step.down)
-      db.pragma(`user_version = ${next}`)
-      failpoint('migrate.commit')
-    })()
-    failpoint('migrate.done')
-    current = next
-  }
+}
+
+function step(db: SqliteDatabase, from: number, up: boolean): void {
+  const migration = MIGRATIONS[up ? from : from - 1]
+  if (!migration) throw new Error(`no migration from version ${from}`)
+  db.transaction(() => {
+    db.exec(up ? migration.up : migration.down)
+    db.pragma(`user_version = ${up ? from + 1 : from - 1}`)
+    failpoint('migrate.commit')
+  })()
+  failpoint('migrate.done')
 }
 
 /** Built beside its place and linked into it whole, so that no daemon ever finds half a database. */
@@ -100,6 +107,8 @@ function createDatabase(file: string): void {
     db.pragma('journal_mode = WAL')
     db.pragma('synchronous = FULL')
     migrate(db, MIGRATIONS.length, null)
+    // Closing does the same, and keeps it to itself when the disk is full: half a database would get the name.
+    db.pragma('wal_checkpoint(TRUNCATE)')
     db.close()
     failpoint('create.built')
     fs.linkSync(temporary, file)
@@ -127,7 +136,7 @@ function checkFile(file: string): void {
   const descriptor = fs.openSync(file, 'r')
   const length = fs.readSync(descriptor, header, 0, 100, 0)
   fs.closeSync(descriptor)
-  const restore = 'Put a backup in its place, or move it away to begin with an empty database.'
+  const restore = `Put a backup in its place, and move ${file}-wal away if it is there; or move both away to begin anew.`
   if (stat.size === 0) refuse('is empty where a database was', restore)
   if (length < 100 || header.toString('latin1', 0, 16) !== 'SQLite format 3\0') refuse('is not a database', restore)
   if (header.readUInt32BE(68) !== APPLICATION_ID) refuse('is a database of another program', restore)
@@ -135,7 +144,7 @@ function checkFile(file: string): void {
   if (journal !== undefined) {
     refuse(
       `has a damaged journal ${file}-wal: ${journal}`,
-      `Keep both files, and put a backup in the place of ${file}.`,
+      `Move both files away, keep them, and put a backup in the place of ${file}.`,
     )
   }
 }

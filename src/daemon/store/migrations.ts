@@ -144,8 +144,11 @@ export const MIGRATIONS: readonly Migration[] = [
   UPDATE operation_events
     SET event = json_object('type', 'evidence', 'what', 'verified', 'value', event ->> '$.message')
     WHERE event ->> '$.type' = 'verified';
-  UPDATE active_operations SET metadata = json_remove(metadata, '$.subject', '$.verified');
-  UPDATE operation_history SET metadata = json_remove(metadata, '$.subject', '$.verified');
+  UPDATE operation_events
+    SET event = json_object('type', 'evidence', 'what', 'clock', 'value', 'set by ' || (event ->> '$.byMs') || ' ms')
+    WHERE event ->> '$.type' = 'clock';
+  UPDATE active_operations SET metadata = json_remove(metadata, '$.subject', '$.verified', '$.clockMovedMs');
+  UPDATE operation_history SET metadata = json_remove(metadata, '$.subject', '$.verified', '$.clockMovedMs');
 `,
   },
 ]

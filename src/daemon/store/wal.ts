@@ -14,7 +14,7 @@ type Checksum = readonly [number, number]
  * transaction, what is damaged was once safe on the disk.
  */
 export function damageOf(wal: string): string | undefined {
-  const bytes = fs.existsSync(wal) ? fs.readFileSync(wal) : Buffer.alloc(0)
+  const bytes = readIfThere(wal)
   if (bytes.length <= HEADER_BYTES + FRAME_HEADER_BYTES) return undefined
   const magic = bytes.readUInt32BE(0)
   const pageSize = bytes.readUInt32BE(8)
@@ -63,4 +63,14 @@ export function damageOf(wal: string): string | undefined {
 
 function isSame(a: Checksum, b: Checksum): boolean {
   return a[0] === b[0] && a[1] === b[1]
+}
+
+/** A daemon that just ends takes its journal with it. */
+function readIfThere(file: string): Buffer {
+  try {
+    return fs.readFileSync(file)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    return Buffer.alloc(0)
+  }
 }
