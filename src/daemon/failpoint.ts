@@ -30,7 +30,14 @@ export function failpointsAroundWrites(socket: Socket): void {
   }
 }
 
+const counts = new Map<string, number>()
+let plan: Map<string, string> | undefined
+let clockOffsetMs = 0
+
 if (globalThis.VOSCTL_FAULTS) {
+  // At once: whoever takes the function itself, as the composition root does, takes this one.
+  const { now } = Date
+  Date.now = () => now() + clockOffsetMs
   setFlagsFromString('--expose-gc')
   const collectGarbage = runInNewContext('gc') as () => void
   process.on('SIGUSR2', () => {
@@ -38,15 +45,6 @@ if (globalThis.VOSCTL_FAULTS) {
     const { heapUsed, rss } = process.memoryUsage()
     writeSync(2, `holds ${JSON.stringify({ heapUsed, rss, resources: process.getActiveResourcesInfo() })}\n`)
   })
-}
-
-const counts = new Map<string, number>()
-let plan: Map<string, string> | undefined
-let clockOffsetMs = 0
-if (globalThis.VOSCTL_FAULTS) {
-  // At once: whoever takes the function itself, as the composition root does, takes this one.
-  const { now } = Date
-  Date.now = () => now() + clockOffsetMs
 }
 
 /** `VOSCTL_FAILPOINTS=enter.before#1=kill,write.done#3=clock:-3600000` says what happens at which passage of a place. */

@@ -12,11 +12,11 @@ import { openDevice } from './devices/open.ts'
 import {
   describeHolder,
   descriptorLimit,
+  forgetHolder,
   listen,
   prepareStateDirectory,
   refuseSecondStore,
   statePaths,
-  forgetHolder,
   writeHolder,
 } from './lifecycle.ts'
 import { Manager } from './manager.ts'

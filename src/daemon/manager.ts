@@ -199,7 +199,7 @@ export class Manager {
     const loginHold = this.loginHold(connection)
     if (loginHold && !request.despiteLoginHold)
       return { ...loginHeld(connection, loginHold.message).toInfo(), ...about }
-    const unknown = this.#unacknowledged(connection, request.operationType)
+    const unknown = this.#openQuestion(connection, request.operationType)
     if (unknown && !request.despiteUnknown) {
       return {
         code: 'unacknowledged',
@@ -230,16 +230,13 @@ export class Manager {
 
   /** A hold on any connection to this device: it is the device that shall not be touched. */
   #hold(connection: Connection): VosError | null {
-    for (const held of this.#store.connections.sameDevice(connection)) {
-      const hold = this.#store.connections.hold(held.id)
-      if (hold) return onHold(connection.name, held.name, hold)
-    }
-    return null
+    const held = this.#store.connections.holdOnDevice(connection)
+    return held && onHold(connection.name, held.name, held.hold)
   }
 
-  #unacknowledged(connection: Connection, type: OperationType): Operation | undefined {
-    const key = conflictKeyOf(connection, type)
-    return this.board().find((one) => needsAcknowledgement(one) && conflictKey(one.device, one.type) === key)
+  /** An unknown outcome in the way of such work; in the way of a look there is none. */
+  #openQuestion(connection: Connection, type: OperationType): Operation | undefined {
+    return isLook({ type }) ? undefined : this.unacknowledged(connection)
   }
 
   #accept(
@@ -255,7 +252,7 @@ export class Manager {
       const events: Recorded[] = []
       for (const connection of free) {
         // The person who asked was told about the unknown outcome and goes on: that accepts it.
-        const unknown = request.despiteUnknown && this.#unacknowledged(connection, request.operationType)
+        const unknown = request.despiteUnknown && this.#openQuestion(connection, request.operationType)
         if (unknown) events.push(operations.append(unknown, { type: 'acknowledged', by: request.createdBy }, at))
       }
       if (batch) operations.insertBatch(batch, at, request.parallel ?? 1)

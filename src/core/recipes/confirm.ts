@@ -78,6 +78,17 @@ export function identityChange(
   return now.state === 'STARTED' ? `${before || 'none'} to ${now.identity}` : null
 }
 
+/** How a service that was seen moving and is STARTED came there. */
+export function movedWords({ phases }: Pick<Operation, 'phases'>): string {
+  const first = phases.find(({ phase }) => phase === 'stopping' || phase === 'starting')?.phase
+  return first ? `seen ${first.toUpperCase()} then STARTED` : 'seen moving, then STARTED'
+}
+
+/** A service as evidence. */
+export function listLine({ name, state, reason }: ServiceState): string {
+  return `${name}[${state}] ${reason}`.trim()
+}
+
 /** Said loudly, because it is what somebody must act on. */
 export function downWords({ connection }: Pick<Operation, 'connection'>, now: ServiceState): string {
   return `the service is DOWN: "${now.name}" on ${connection.name} is ${now.state}${now.reason ? ` (${now.reason})` : ''}`
@@ -104,19 +115,14 @@ export function serviceDown(
 
 async function* settleCompleted(operation: Operation, now: ServiceState, services: readonly ServiceState[]): Steps {
   operation = yield { type: 'evidence', what: 'service list', value: `${now.name}[${now.state}]` }
-  const first = operation.phases.find(({ phase }) => phase === 'stopping' || phase === 'starting')?.phase
-  const how = first
-    ? `seen ${first.toUpperCase()} then STARTED`
-    : operation.transition
-      ? 'seen moving, then STARTED'
-      : 'proved by its new identity'
+  const how = operation.transition ? movedWords(operation) : 'proved by its new identity'
   const confirmed = operation.lastState === 'STARTED' ? '' : ', confirmed by the service list'
   const collateral = lost(operation, services)
   for (const service of collateral) {
     operation = yield {
       type: 'evidence',
       what: 'collateral',
-      value: `${service.name}[${service.state}] ${service.reason}`.trim(),
+      value: listLine(service),
     }
   }
   return yield {
@@ -129,7 +135,7 @@ async function* settleCompleted(operation: Operation, now: ServiceState, service
 async function* settleDown(operation: Operation, now: ServiceState, services: readonly ServiceState[]): Steps {
   const collateral = lost(operation, services).filter(({ name }) => name !== now.name)
   const message = `${downWords(operation, now)}${collateralWords(collateral)}`
-  operation = yield { type: 'evidence', what: 'service list', value: `${now.name}[${now.state}] ${now.reason}`.trim() }
+  operation = yield { type: 'evidence', what: 'service list', value: listLine(now) }
   return yield { type: 'settled', status: 'failed', message, error: serviceDown(message, operation, now) }
 }
 

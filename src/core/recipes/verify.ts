@@ -8,7 +8,7 @@ import {
   type Proof,
 } from '../operation.ts'
 import { resolveService } from '../service-name.ts'
-import { downWords, identityChange, serviceDown, STOPPED_READINGS } from './confirm.ts'
+import { downWords, identityChange, listLine, movedWords, serviceDown, STOPPED_READINGS } from './confirm.ts'
 import { logIn, type Steps } from './steps.ts'
 
 /** What the daemon knows beside the device. Asked anew each time, because it may change during a look. */
@@ -40,7 +40,7 @@ export async function* verify(device: Device, operation: Operation, known: Known
     : resolveService(operation.service, services)
   if (!service) return yield undecided(operation, `"${operation.service}" is no longer in the service list`)
   operation = yield { type: 'resolved', service, started: [], listed: services.length }
-  operation = yield { type: 'evidence', what: 'service list', value: line(service) }
+  operation = yield { type: 'evidence', what: 'service list', value: listLine(service) }
   const open = known.underWay()
   // A service that is not resolved yet may be this one.
   if (open && (open.baseline === null || open.service === service.name)) return yield busy(operation, open, service)
@@ -59,17 +59,17 @@ async function* decide(device: Device, operation: Operation, known: Known, subje
   for await (const services of device.follow(name)) {
     const now = services.find((service) => service.name === name)
     if (!now) continue
-    if (now.state !== last?.state) operation = yield { type: 'evidence', what: 'service list', value: line(now) }
+    if (now.state !== last?.state) operation = yield { type: 'evidence', what: 'service list', value: listLine(now) }
     readings = now.state === last?.state ? readings + 1 : 1
     last = now
     if (movingPhase(now.state)) {
       const isNews = isOurs() && !subject.transition && evidence.length === 0
-      if (isNews) evidence.push({ what: SEEN_MOVING, value: line(now) })
+      if (isNews) evidence.push({ what: SEEN_MOVING, value: listLine(now) })
       continue
     }
     if (now.state === 'STOPPED' && readings < STOPPED_READINGS) continue
     if (!isOpen(known)) return yield overtaken(operation, now, known)
-    evidence.push({ what: 'service list', value: line(now) })
+    evidence.push({ what: 'service list', value: listLine(now) })
     if (!isSameMachine) return yield undecided(operation, `${stateWords(now)}, but the host key is another one since`)
     if (now.state === 'STARTED') return yield started(operation, subject, now, evidence, isOurs())
     if (now.state !== 'STOPPED') return yield undecided(operation, stateWords(now))
@@ -110,11 +110,9 @@ function started(
   if (subject.baseline?.service.identity !== undefined) {
     return undecided(operation, `${stateWords(now)}; it is not certain that this restart started it`)
   }
-  const first = subject.phases.find(({ phase }) => phase === 'stopping' || phase === 'starting')?.phase
   const isMoved = subject.transition || evidence.some(({ what }) => what === SEEN_MOVING)
   if (!isMoved) return undecided(operation, `${stateWords(now)}; no transition was seen`)
-  const how = first ? `seen ${first.toUpperCase()} then STARTED` : 'seen moving, then STARTED'
-  return restarted(subject, `"${now.name}" restarted, ${how}, confirmed by a later look`, evidence)
+  return restarted(subject, `"${now.name}" restarted, ${movedWords(subject)}, confirmed by a later look`, evidence)
 }
 
 function restarted(subject: Operation, message: string, evidence: Proof['evidence']) {
@@ -185,8 +183,4 @@ function outcomeWords({ id, status, phase, acknowledged }: Operation): string {
 
 function stateWords({ name, state, reason }: ServiceState): string {
   return `"${name}" is ${state}${reason === '' ? '' : ` (${reason})`}`
-}
-
-function line({ name, state, reason }: ServiceState): string {
-  return `${name}[${state}] ${reason}`.trim()
 }

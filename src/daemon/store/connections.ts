@@ -118,11 +118,6 @@ export class ConnectionTable {
     return this.get(id)
   }
 
-  /** Every connection to the device of this one, itself among them. */
-  sameDevice(connection: Connection): Connection[] {
-    return this.list().filter((other) => deviceKey(other) === deviceKey(connection))
-  }
-
   hold(id: number): Hold | null {
     const read = this.#db.prepare<[number], Hold>(
       'SELECT since, created_by AS "by", reason FROM connection_holds WHERE connection_id = ?',
@@ -130,7 +125,19 @@ export class ConnectionTable {
     return read.get(id) ?? null
   }
 
-  /** A hold that stands already stays as it is, with the name of who set it. */
+  /** The hold on this device, by whichever of its connections it was said. */
+  holdOnDevice(connection: Connection): { readonly name: string; readonly hold: Hold } | null {
+    const holds = this.#db
+      .prepare<[], Hold & Pick<Connection, 'name' | 'host' | 'port'>>(
+        `SELECT name, host, port, since, created_by AS "by", reason
+         FROM connection_holds JOIN connections ON connections.id = connection_id ORDER BY connections.id`,
+      )
+      .all()
+    const found = holds.find((held) => deviceKey(held) === deviceKey(connection))
+    return found ? { name: found.name, hold: found } : null
+  }
+
+  /** @throws a constraint error when a hold stands already */
   setHold(id: number, { since, by, reason }: Hold): Connection {
     this.#db.prepare('INSERT INTO connection_holds VALUES (?, ?, ?, ?)').run(id, since, by, reason)
     return this.get(id)
