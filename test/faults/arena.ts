@@ -4,9 +4,9 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:f
 import { createConnection } from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { Client, NoAnswerError } from '../../src/cli/client.ts'
 import { SMALL_HEAP } from '../../src/cli/launcher.ts'
+import { RefusedError } from '../../src/cli/refused-error.ts'
 import { DEFAULT_TIMINGS, type HostKey, type Timings } from '../../src/core/connection.ts'
 import type { ConnectionInput, ReplyOf, RequestName, RequestOf } from '../../src/core/protocol.ts'
 import { VERSION } from '../../src/core/version.ts'
@@ -14,6 +14,7 @@ import { loadSealingKey, sealPassword } from '../../src/daemon/ssh/credentials.t
 import { openDatabase } from '../../src/daemon/store/database.ts'
 import { Store } from '../../src/daemon/store/store.ts'
 import { startSimulator, type Scenario, type Simulator, type SimulatorOptions } from '../../src/simulator/index.ts'
+import { comesTrue } from '../helpers/wait.ts'
 import { check, readHouse, type Witnesses } from './check.ts'
 import { ROOT } from './root.ts'
 
@@ -87,7 +88,7 @@ export class Arena implements AsyncDisposable {
   readonly texts: string[] = []
   readonly #program: string
   #daemons = 0
-  readonly #children = new Set<ChildProcess>()
+  readonly #children = new Map<ChildProcess, Promise<Ended>>()
   readonly #clients = new Set<ChildProcess>()
 
   constructor(program: string) {
@@ -172,7 +173,8 @@ export class Arena implements AsyncDisposable {
       let id: number
       try {
         ;({ id } = await insist('connection:add', input))
-      } catch {
+      } catch (error) {
+        if (!(error instanceof RefusedError)) throw error
         // It was added, and the daemon died before it said so.
         id = (await insist('connection:list', {})).find(({ name }) => name === input.name)?.id ?? 0
       }
@@ -209,7 +211,6 @@ export class Arena implements AsyncDisposable {
       // With all that it starts a group of its own, so that all of it can be ended.
       detached: true,
     })
-    this.#children.add(child)
     let words = ''
     child.stderr.setEncoding('utf8').on('data', (text: string) => (words += text))
     const ended = once(child, 'close').then(([status, signal]): Ended => {
@@ -217,16 +218,15 @@ export class Arena implements AsyncDisposable {
       this.texts.push(words)
       return { status: status as number | null, signal: signal as NodeJS.Signals | null }
     })
+    this.#children.set(child, ended)
     return { child, ended, over: () => child.exitCode !== null || child.signalCode !== null, words: () => words }
   }
 
   /** Resolves when a daemon takes connections, or to false when `daemon` has ended before that. */
   async isUp(daemon: Daemon, limitMs = 30_000): Promise<boolean> {
-    for (const giveUpAt = performance.now() + limitMs; performance.now() < giveUpAt; await sleep(5)) {
-      if (daemon.over()) return false
-      if (await accepts(this.socket)) return true
-    }
-    throw new Error(`no daemon listens after ${limitMs} ms:\n${daemon.words()}`)
+    const look = async () => daemon.over() || (await accepts(this.socket))
+    if (!(await comesTrue(look, limitMs))) throw new Error(`no daemon listens after ${limitMs} ms:\n${daemon.words()}`)
+    return !daemon.over()
   }
 
   /** Asks the daemon politely, whatever it runs under. */
@@ -259,7 +259,6 @@ export class Arena implements AsyncDisposable {
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     this.#clients.add(child)
-    this.#children.add(child)
     const output = { stdout: '', stderr: '' }
     child.stdout.setEncoding('utf8').on('data', (text: string) => (output.stdout += text))
     child.stderr.setEncoding('utf8').on('data', (text: string) => (output.stderr += text))
@@ -270,6 +269,7 @@ export class Arena implements AsyncDisposable {
       for (const [id] of output.stdout.matchAll(/\b[rtv]-[0-9a-z]{6}\b/g)) this.acknowledged.add(id)
       return { status: status as number | null, signal: signal as NodeJS.Signals | null }
     })
+    this.#children.set(child, ended)
     return { child, ended, output }
   }
 
@@ -295,15 +295,15 @@ export class Arena implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const child of this.#children) killGroup(child)
-    while (this.#children.size > 0) await sleep(2)
+    for (const child of this.#children.keys()) killGroup(child)
+    await Promise.all(this.#children.values())
     await Promise.all(this.simulators.map((simulator) => simulator.stop()))
     this.abandon()
   }
 
   /** Ends and removes everything, without waiting. */
   abandon(): void {
-    for (const child of this.#children) killGroup(child)
+    for (const child of this.#children.keys()) killGroup(child)
     rmSync(this.directory, { recursive: true, force: true })
     open.delete(this)
   }

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import { setTimeout as sleep } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import type { Timings } from '../../src/core/connection.ts'
 import type { Operation, OperationEvent, RecordedEvent } from '../../src/core/operation.ts'
 import { openDatabase } from '../../src/daemon/store/database.ts'
 import { Store } from '../../src/daemon/store/store.ts'
 import { ACCEPTED, UNTIL_DISPATCH } from '../helpers/operations.ts'
+import { comesTrue, within } from '../helpers/wait.ts'
 import { Arena, type AppliancePlan } from './arena.ts'
 import { faultyDaemon } from './build.ts'
 import { readHouse, type House } from './check.ts'
@@ -118,7 +118,8 @@ async function live(program: string, { place, byMs, killedAt }: Case): Promise<{
     broken.push(...judgeTimes(before.events.get(id) ?? []))
   } else {
     // It may come to its end without the place at which it was to die.
-    await Promise.race([first.ended, id === null ? sleep(END_MS) : followRestart(arena, id).catch(() => first.ended)])
+    const settled = id === null ? first.ended : followRestart(arena, id).catch(() => first.ended)
+    await within(END_MS, Promise.race([first.ended, settled]))
     if (!first.over()) broken.push(...(await stopInPeace(arena, first)))
   }
 
@@ -251,11 +252,9 @@ function isAbsurd(line: string, absentMs: number): boolean {
 /** The live stream comes, with the board in it. */
 async function watch(arena: Arena, byMs: number): Promise<string[]> {
   const { child, ended, output } = arena.cli(['watch', '-o', 'jsonl'], clockOf(byMs))
-  for (const giveUpAt = performance.now() + END_MS; !output.stdout.includes(UNKNOWN); await sleep(10)) {
-    if (performance.now() > giveUpAt || child.exitCode !== null) {
-      return [`14: "watch" does not show what needs a person: ${output.stdout} ${output.stderr}`]
-    }
-  }
+  const isShown = () => output.stdout.includes(UNKNOWN)
+  await comesTrue(() => isShown() || child.exitCode !== null, END_MS)
+  if (!isShown()) return [`14: "watch" does not show what needs a person: ${output.stdout} ${output.stderr}`]
   child.kill('SIGTERM')
   await ended
   return []

@@ -3,11 +3,12 @@ import { readdirSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from '../../src/cli/client.ts'
 import { RefusedError } from '../../src/cli/refused-error.ts'
-import { isSettled } from '../../src/core/operation.ts'
 import { VERSION } from '../../src/core/version.ts'
 import { scenarios, type Scenario } from '../../src/simulator/index.ts'
+import { comesTrue } from '../helpers/wait.ts'
 import { Arena, type Daemon } from './arena.ts'
 import { faultyDaemon } from './build.ts'
+import { askForRestart, END_MS, settled } from './one-restart.ts'
 import { Random } from './random.ts'
 import type { Rig } from './rig.ts'
 import { Wire } from './watchers/wire.ts'
@@ -16,7 +17,8 @@ const CLIENTS = 64
 const CROWD = 300
 /** A restart lasts long enough that a crowd comes while it is under way. */
 const TIME_SCALE = 0.02
-const END_MS = 60_000
+/** How long sockets of clients that are gone may stay open. */
+const LEAVE_MS = 5_000
 /** How long the daemon lets somebody enter. */
 const ENTER_MS = 10_000
 /** How soon whoever connects and says nothing has to make room for others, with time for a busy machine. */
@@ -62,25 +64,14 @@ class Scene implements AsyncDisposable {
   }
 
   async start(): Promise<string> {
-    const { operations } = await this.client.request('operation:start', {
-      requestId: randomUUID(),
-      operationType: 'service_restart',
-      connectionIds: [1],
-      createdBy: 'crowd',
-    })
-    const id = operations[0]?.id ?? ''
-    this.arena.acknowledged.add(id)
-    return id
+    return await askForRestart(this.arena, this.client)
   }
 
   /** A restart with nothing in its way has to be completed. */
   async completes(id: string, when: string): Promise<void> {
-    for (const giveUpAt = performance.now() + END_MS; performance.now() < giveUpAt; await sleep(100)) {
-      const operation = await this.client.request('operation:get', { id })
-      if (!isSettled(operation)) continue
-      return this.expect(operation.status === 'completed', `5: ${when} ended ${operation.status}: ${operation.message}`)
-    }
-    this.broken.push(`5: ${when} has not ended after ${END_MS} ms`)
+    const operation = await settled(this.client, id)
+    if (!operation) this.broken.push(`5: ${when} has not ended after ${END_MS} ms`)
+    else this.expect(operation.status === 'completed', `5: ${when} ended ${operation.status}: ${operation.message}`)
   }
 
   /** What a person gets who comes now. */
@@ -103,7 +94,7 @@ class Scene implements AsyncDisposable {
     await this.completes(this.#running, 'the restart that was under way')
     await this.servesAgain('after the crowd has left')
     await this.completes(await this.start(), 'a restart after the crowd has left')
-    for (let tries = 0; tries < 100 && this.#openDescriptors() > this.descriptors; tries++) await sleep(50)
+    await comesTrue(() => this.#openDescriptors() <= this.descriptors, LEAVE_MS)
     const left = this.#openDescriptors() - this.descriptors
     this.expect(left <= 0, `13: ${left} descriptors are left open after the crowd`)
     this.client.close()

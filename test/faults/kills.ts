@@ -1,6 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { exitStatus } from '../../src/core/errors.ts'
 import { scenarios, type Scenario } from '../../src/simulator/index.ts'
+import { within } from '../helpers/wait.ts'
 import { Arena, type AppliancePlan, type Daemon, type DaemonOptions, type Ended } from './arena.ts'
 import { faultyDaemon } from './build.ts'
 import { Random } from './random.ts'
@@ -72,19 +72,16 @@ export const STORIES: readonly Story[] = [
 const END_MS = 60_000
 
 /**
- * Runs a story while its options or a hook deal with the first daemon. Whenever a daemon is gone the next one recovers, and the story
- * is followed to its end.
+ * Runs a story while its options deal with the first daemon. Whenever a daemon is gone the next one recovers, and the
+ * story is followed to its end.
  * @returns the broken promises, and how the first daemon ended and what it wrote
  */
 export async function tell(
   arena: Arena,
   story: Story,
   options: DaemonOptions,
-  hooks: {
-    readonly strike?: (daemon: Daemon) => Promise<void>
-    /** The story is at its end, and the daemon is still up. */
-    readonly beforeStop?: (daemon: Daemon) => string[]
-  } = {},
+  /** What is wrong when the story is at its end and the daemon still up. */
+  beforeStop: () => string[] = () => [],
 ): Promise<{ readonly broken: string[]; readonly first: Daemon }> {
   const simulators = await arena.build(story.appliances)
   if (!story.fromNothing) await arena.furnish(simulators)
@@ -103,7 +100,6 @@ export async function tell(
   do {
     await revive()
     client = arena.cli([...story.args, '-o', 'jsonl'])
-    await hooks.strike?.(daemon)
     await Promise.race([daemon.ended, client.ended])
     await revive()
     followed = await within(END_MS, client.ended)
@@ -113,7 +109,7 @@ export async function tell(
   if (!followed) broken.push(`5: the client is not at an end after ${END_MS / 1000} s: ${said()}`)
   else if (!story.exits.includes(followed.status ?? -1))
     broken.push(`the client ended with ${followed.status}: ${said()}`)
-  broken.push(...(hooks.beforeStop?.(daemon) ?? []))
+  broken.push(...beforeStop())
   let ended = await arena.stop(daemon)
   if (daemon === first && ended.status !== 0) {
     await revive()
@@ -122,15 +118,6 @@ export async function tell(
   if (ended.status !== 0) broken.push(`the daemon ended with ${ended.status ?? ended.signal}: ${daemon.words()}`)
   broken.push(...arena.check())
   return { broken, first }
-}
-
-async function within<T>(ms: number, work: Promise<T>): Promise<T | undefined> {
-  const over = new AbortController()
-  try {
-    return await Promise.race([work, sleep(ms, undefined, over)])
-  } finally {
-    over.abort()
-  }
 }
 
 /** A case is named after its story and its place; which places a story has is known only after it was told. */
@@ -157,7 +144,7 @@ const run: Rig = async ({ cases, seed, only = /./, say }) => {
     say(`${story.name}: ${places.length} failpoints`)
   }
   const matching = strikes.filter(({ name }) => only.test(name))
-  const chosen = cases >= matching.length ? matching : new Random(seed).sample(matching, cases)
+  const chosen = new Random(seed).sample(matching, cases)
   let struck = 0
   for (const { story, place, name } of chosen) {
     await using arena = new Arena(program)

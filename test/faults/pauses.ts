@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Timings } from '../../src/core/connection.ts'
 import type { Operation } from '../../src/core/operation.ts'
 import type { EntryOf, Ledger, Simulator } from '../../src/simulator/index.ts'
+import { until, within } from '../helpers/wait.ts'
 import { Arena, isStopped, type AppliancePlan, type Daemon } from './arena.ts'
 import { faultyDaemon } from './build.ts'
 import { readHouse } from './check.ts'
@@ -177,7 +178,7 @@ function stopTheClient(ms: number): Case {
       child.kill('SIGSTOP')
       // Nobody looks, and the work goes on to its end.
       const isOver = ledger.until((seen) => seen.commands().includes('exit'))
-      await Promise.all([sleep(ms), Promise.race([isOver, sleep(END_MS)])])
+      await Promise.all([sleep(ms), within(END_MS, isOver)])
       child.kill('SIGCONT')
       const { status } = await ended
       const broken = await end(arena, daemon)
@@ -247,11 +248,8 @@ function outcomeOf({ status, error }: Operation): string {
 
 /** Waits until the daemon has stopped itself; false when it comes to the end without that. */
 async function stopped({ child, words }: Daemon): Promise<boolean> {
-  while (!isStopped(child)) {
-    if (/^failpoint event\.settled/m.test(words())) return false
-    await sleep(2)
-  }
-  return true
+  const look = () => (isStopped(child) ? 'stopped' : /^failpoint event\.settled/m.test(words()) && 'settled')
+  return (await until('the daemon stops itself, or comes to the end', look, END_MS)) === 'stopped'
 }
 
 async function end(arena: Arena, daemon: Daemon): Promise<string[]> {

@@ -13,7 +13,7 @@ import {
 } from 'node:fs'
 import { createServer } from 'node:net'
 import path from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { comesTrue, within } from '../helpers/wait.ts'
 import { Arena, type Daemon } from './arena.ts'
 import { faultyDaemon } from './build.ts'
 import { Random } from './random.ts'
@@ -56,13 +56,10 @@ async function race(arena: Arena): Promise<string[]> {
 
 /** The one that still runs when all others have ended; null when none does. */
 async function lastOne(racers: readonly Daemon[]): Promise<Daemon | null> {
-  for (const giveUpAt = performance.now() + END_MS; performance.now() < giveUpAt; await sleep(10)) {
-    const running = racers.filter((racer) => !racer.over())
-    if (running.length <= 1) return running[0] ?? null
-  }
+  const running = () => racers.filter((racer) => !racer.over())
+  if (await comesTrue(() => running().length <= 1, END_MS)) return running()[0] ?? null
   throw new Error(
-    `several daemons run: ${racers
-      .filter((racer) => !racer.over())
+    `several daemons run: ${running()
       .map(({ words }) => words())
       .join(' | ')}`,
   )
@@ -84,7 +81,7 @@ async function refused(arena: Arena, words: string): Promise<string[]> {
   const racers = Array.from({ length: RACERS }, () => arena.daemon())
   let refusals = 0
   for (const { ended, words: said } of racers) {
-    const end = await Promise.race([ended, sleep(END_MS, undefined, { ref: false })])
+    const end = await within(END_MS, ended)
     if (end?.status === 7 && said().includes(words)) refusals++
     else if (end?.status !== 0 || !said().includes('another daemon runs already')) {
       broken.push(`a daemon ended with ${end?.signal ?? end?.status}: ${said()}`)
@@ -156,7 +153,7 @@ const clients: Round = async (arena) => {
   for (const { status, stderr } of all) if (status !== 0) broken.push(`vosctl ps ended with ${status}: ${stderr}`)
   const started = all.filter(({ stderr }) => stderr.includes('started the daemon'))
   if (started.length !== 1) broken.push(`${started.length} of the clients say that they started the daemon`)
-  await until(() => processesOf(arena.state).length === 1)
+  await comesTrue(() => processesOf(arena.state).length === 1, END_MS)
   const running = processesOf(arena.state)
   if (running.length !== 1) broken.push(`${running.length} daemons run after twelve clients`)
   const { status, stderr } = await vosctl(arena, 'daemon', 'stop')
@@ -196,10 +193,6 @@ function commandLine(pid: string): string {
   } catch {
     return ''
   }
-}
-
-async function until(look: () => boolean): Promise<void> {
-  for (const giveUpAt = performance.now() + END_MS; !look() && performance.now() < giveUpAt;) await sleep(20)
 }
 
 function exists(file: string): boolean {

@@ -9,6 +9,7 @@ import { RefusedError } from '../../src/cli/refused-error.ts'
 import type { Operation } from '../../src/core/operation.ts'
 import type { StartRequest } from '../../src/core/protocol.ts'
 import type { Simulator } from '../../src/simulator/index.ts'
+import { until, within } from '../helpers/wait.ts'
 import { Arena, type Daemon } from './arena.ts'
 import { faultyDaemon } from './build.ts'
 import { checkSoFar, readHouse } from './check.ts'
@@ -199,7 +200,7 @@ class Soak implements AsyncDisposable {
       },
       'client killed': async () => {
         const { ended } = this.arena.cli(['restart', 'cucm-1', '--if-running', 'attach'])
-        await Promise.race([ended, sleep(this.#random.below(1500))])
+        await within(this.#random.below(1500), ended)
         this.arena.killClients()
         await ended
       },
@@ -264,8 +265,11 @@ class Soak implements AsyncDisposable {
     const { child, words } = await this.#revive()
     const length = words().length
     child.kill('SIGUSR2')
-    let line: string | undefined
-    while (!(line = /^holds (.*)$/m.exec(words().slice(length))?.[1])) await sleep(5)
+    const line = await until(
+      'the daemon says what it holds',
+      () => /^holds (.*)$/m.exec(words().slice(length))?.[1],
+      60_000,
+    )
     const { heapUsed, rss, resources } = JSON.parse(line) as { heapUsed: number; rss: number; resources: string[] }
     this.samples.push({ at: performance.now(), heapUsed, rss })
     const counted: Record<string, number> = {}

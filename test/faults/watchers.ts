@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { io, type Socket } from 'socket.io-client'
 import { PROTOCOL_VERSION, type EventBatch, type Reply, type Snapshot } from '../../src/core/protocol.ts'
+import { until, within } from '../helpers/wait.ts'
 import type { Rig } from './rig.ts'
 import { ROOT } from './root.ts'
 import { WatchedDaemon } from './watchers/daemon.ts'
@@ -25,6 +26,7 @@ const WAITING_LIMIT = 16 * 2 ** 20
 const SLACK = { times: 3, ms: 50 }
 /** How long a watcher that was stopped may take until it knows everything. */
 const CATCH_UP_MS = 120_000
+const WARM_UP_EVENTS = 5_000
 
 /**
  * The daemon's own journal, feed and server under more events than a person could read, while watchers misbehave: one is
@@ -59,7 +61,8 @@ const run: Rig = async ({ cases: seconds, seed, say }) => {
 
   const calmMs = Math.max(3, seconds / 3) * 1000
   await daemon.ask('begin')
-  await sleep(2000)
+  // By then everything is compiled that is used all the time.
+  await until('the load runs', async () => (await daemon.ask('count')) > WARM_UP_EVENTS, CATCH_UP_MS)
   const before = await phase('before', calmMs)
   const small = await daemon.ask('memory')
   stopped.child.kill('SIGSTOP')
@@ -207,13 +210,4 @@ async function askAndNeverRead(daemon: WatchedDaemon): Promise<number> {
 
 function mib(bytes: number): string {
   return `${(bytes / 2 ** 20).toFixed(1)} MiB`
-}
-
-async function within<T>(ms: number, work: Promise<T>): Promise<T | undefined> {
-  const over = new AbortController()
-  try {
-    return await Promise.race([work, sleep(ms, undefined, over)])
-  } finally {
-    over.abort()
-  }
 }

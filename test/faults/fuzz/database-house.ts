@@ -6,6 +6,7 @@ import type { Device } from '../../../src/core/device.ts'
 import type { Operation, OperationEvent, Status } from '../../../src/core/operation.ts'
 import { openDatabase } from '../../../src/daemon/store/database.ts'
 import { Store } from '../../../src/daemon/store/store.ts'
+import { ACCEPTED, FACTS, TOMCAT } from '../../helpers/operations.ts'
 
 /** When the daemon before this one died, and when the next one starts: too late to begin anything anew. */
 export const DIED_AT = 1_760_000_000_000
@@ -19,15 +20,6 @@ export interface Files {
 
 /** How an operation may read after the next start, whatever happens to the files. */
 export type Truth = ReadonlyMap<string, readonly Status[]>
-
-const FACTS = {
-  hostKey: { type: 'ssh-ed25519', fingerprint: `SHA256:${'A'.repeat(43)}` },
-  software: 'OpenSSH_8.0',
-  algorithms: { kex: 'curve25519-sha256', cipher: 'aes256-gcm@openssh.com', mac: '' },
-  method: 'password',
-  loginMs: 1900,
-}
-const TOMCAT = { name: 'Cisco Tomcat', state: 'STARTED', reason: '' }
 
 const READY: readonly OperationEvent[] = [
   { type: 'connecting' },
@@ -133,17 +125,9 @@ function tellStory(store: Store, id: string, name: string, host: string, events:
       store.operations.insert(
         id,
         {
-          type: 'accepted',
-          operationType: 'service_restart',
+          ...ACCEPTED,
           connection: { id: connection.id, name },
           device: deviceKey(connection),
-          service: 'Cisco Tomcat',
-          createdBy: 'alice',
-          reason: null,
-          batch: null,
-          deadlineMs: 1_200_000,
-          allow: { startStopped: false, cutSession: false },
-          usual: null,
         },
         at,
       ).operation,

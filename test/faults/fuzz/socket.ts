@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { RequestName } from '../../../src/core/protocol.ts'
 import { REQUESTS } from '../../../src/core/schemas.ts'
+import { comesTrue } from '../../helpers/wait.ts'
 import { Arena, type Daemon } from '../arena.ts'
 import { faultyDaemon } from '../build.ts'
 import { Random } from '../random.ts'
@@ -17,8 +17,8 @@ const ANSWER_MS = 5000
 /** The daemon's memory may grow by this much from the first attacks to the last. */
 const MAX_GROWTH = 64 * 2 ** 20
 
-/** As the client starts it; what is kept for ever ends the daemon instead of hiding in a heap that may grow. */
-const SMALL_HEAP = '--max-semi-space-size=1 --max-old-space-size=64'
+/** What is kept for ever ends the daemon instead of hiding in a heap that may grow. */
+const BOUNDED_HEAP = '--max-old-space-size=64'
 
 interface Attack {
   readonly name: string
@@ -272,7 +272,7 @@ const ATTACKS: readonly Attack[] = [
 const run: Rig = async ({ cases, seed, say }) => {
   await using arena = new Arena(await faultyDaemon())
   await arena.furnish(await arena.build([]))
-  const daemon = arena.daemon({ env: { NODE_OPTIONS: SMALL_HEAP } })
+  const daemon = arena.daemon({ env: { NODE_OPTIONS: BOUNDED_HEAP } })
   if (!(await arena.isUp(daemon))) throw new Error(`no daemon: ${daemon.words()}`)
   const faithful = await arena.connect()
   const random = new Random(seed)
@@ -300,7 +300,7 @@ const run: Rig = async ({ cases, seed, say }) => {
   faithful.close()
   const growth = daemon.over() ? 0 : memoryOf(daemon) - memory
   if (growth > MAX_GROWTH) violations.push(`seed ${seed}: the daemon has grown by ${growth} bytes`)
-  if (!daemon.over() && !(await falls(() => descriptorsOf(daemon), descriptors))) {
+  if (!daemon.over() && !(await comesTrue(() => descriptorsOf(daemon) <= descriptors, 10_000))) {
     violations.push(`seed ${seed}: ${descriptorsOf(daemon)} descriptors are open, there were ${descriptors}`)
   }
   daemon.child.kill('SIGTERM')
@@ -346,12 +346,6 @@ function memoryOf({ child }: Daemon): number {
 
 function descriptorsOf({ child }: Daemon): number {
   return readdirSync(`/proc/${child.pid}/fd`).length
-}
-
-async function falls(look: () => number, to: number): Promise<boolean> {
-  for (const until = performance.now() + 10_000; performance.now() < until; await sleep(20))
-    if (look() <= to) return true
-  return false
 }
 
 export default run

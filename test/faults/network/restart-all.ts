@@ -1,11 +1,11 @@
-import { randomUUID } from 'node:crypto'
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client } from '../../../src/cli/client.ts'
 import { isSettled, type Operation, type RecordedEvent } from '../../../src/core/operation.ts'
 import { createHostKey, type Simulator } from '../../../src/simulator/index.ts'
+import { comesTrue } from '../../helpers/wait.ts'
 import { Arena, type AppliancePlan } from '../arena.ts'
 import { readHouse } from '../check.ts'
+import { askForRestart } from '../one-restart.ts'
 import { Proxy, type Strike } from './proxy.ts'
 
 /** One appliance that is restarted while something goes wrong between it and the daemon. */
@@ -74,14 +74,7 @@ export async function restartAll(
     for (let next = waiting.shift(); next; next = waiting.shift()) {
       const beganAt = performance.now()
       const client = clients[worker % CLIENTS] as Client
-      const { operations } = await client.request('operation:start', {
-        requestId: randomUUID(),
-        operationType: 'service_restart',
-        connectionIds: [next.connectionId],
-        createdBy: 'rig',
-      })
-      const id = operations[0]?.id ?? ''
-      arena.acknowledged.add(id)
+      const id = await askForRestart(arena, client, next.connectionId)
       ids.set(next.guest, id)
       if (!(await board.settled(id, limitMs)))
         broken.push(`${next.guest.name}: 5: ${id} has not ended after ${limitMs} ms`)
@@ -93,15 +86,12 @@ export async function restartAll(
     if (ended.status === 'rejected') broken.push(`the daemon does not answer: ${String(ended.reason)}`)
   }
 
-  for (const giveUpAt = performance.now() + LEAVE_MS; ; await sleep(20)) {
-    if (daemon.over()) break
-    const left = descriptors(daemon.child.pid)
-    if (left.length <= baseline) break
-    if (performance.now() < giveUpAt) continue
+  const isEmpty = () => daemon.over() || descriptors(daemon.child.pid).length <= baseline
+  if (!(await comesTrue(isEmpty, LEAVE_MS))) {
+    const left = descriptors(daemon.child.pid).length
     const ports = openPorts(daemon.child.pid)
     const leaks = guests.filter((_, index) => ports.has((proxies[index] as Proxy).port)).map(({ name }) => name)
-    broken.push(`13: the daemon has ${left.length} descriptors, it began with ${baseline}: ${leaks.join(', ')}`)
-    break
+    broken.push(`13: the daemon has ${left} descriptors, it began with ${baseline}: ${leaks.join(', ')}`)
   }
   if (daemon.over()) broken.push(`the daemon has died: ${daemon.words()}`)
   board.close()

@@ -1,9 +1,9 @@
 import { mkdtempSync, readFileSync, rmdirSync, rmSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { MIGRATIONS } from '../../../src/daemon/store/migrations.ts'
 import { migrate, openDatabase } from '../../../src/daemon/store/database.ts'
+import { until } from '../../helpers/wait.ts'
 import { Arena, type Daemon, type DaemonOptions } from '../arena.ts'
 import { readHouse } from '../check.ts'
 import { scenario, STORIES, tell, type Story } from '../kills.ts'
@@ -149,11 +149,11 @@ class RecordedArena extends Arena {
   async recording(name: string): Promise<Recording> {
     const calls = this.#daemons.map(async ({ child, ended }, index) => {
       await ended
-      for (;;) {
+      const look = () => {
         const log = readFileSync(this.#log(index), 'latin1')
-        if (isWhole(log, child.pid ?? 0)) return [...parseStrace(log)]
-        await sleep(5)
+        return isWhole(log, child.pid ?? 0) && log
       }
+      return [...parseStrace(await until('strace has written all of it', look, 60_000))]
     })
     const { events } = readHouse(this.database)
     return {

@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import path from 'node:path'
+import { SMALL_HEAP } from '../../../src/cli/launcher.ts'
 import type { Operation } from '../../../src/core/operation.ts'
 import { PROTOCOL_VERSION } from '../../../src/core/protocol.ts'
 import { VERSION } from '../../../src/core/version.ts'
@@ -50,7 +51,7 @@ export class WatchedDaemon implements AsyncDisposable {
     const state = path.join(directory, 'state')
     // This very file, or the bundle that it is part of: what the rig attacks is what it was built from.
     const program = [import.meta.filename, ...process.argv.slice(2)]
-    const settings = ['--max-semi-space-size=1', '--optimize-for-size', '--expose-gc']
+    const settings = [...SMALL_HEAP, '--expose-gc']
     const child = spawn(process.execPath, [...settings, ...program], {
       env: { PATH: process.env['PATH'], [ROLE]: JSON.stringify({ state, seed }) },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],

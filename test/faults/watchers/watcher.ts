@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from 'node:util'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from '../../../src/cli/client.ts'
 import { apply, type Operation } from '../../../src/core/operation.ts'
 import { VERSION } from '../../../src/core/version.ts'
 import { quantile } from '../../../src/daemon/store/operations.ts'
+import { comesTrue } from '../../helpers/wait.ts'
 import { answer } from './questions.ts'
 import { ageOf } from './stamp.ts'
 
@@ -105,7 +105,8 @@ class Watcher {
 
   /** Once everything up to `cursor` has come. */
   async summary(cursor: number): Promise<Summary> {
-    while (this.#cursor < cursor) await sleep(5)
+    // Who asked has a limit of its own.
+    await comesTrue(() => this.#cursor >= cursor, Infinity)
     for (const hole of this.#holes) await this.#fill(hole)
     this.#left.abort()
     this.#client.close()
