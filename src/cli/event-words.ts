@@ -44,6 +44,8 @@ function eventWords(event: OperationEvent): string {
       return `| (${event.lines} lines left out) ${cleanDeviceLine(event.lastLine)}`
     case 'silent':
       return `nothing from the device for ${formatDuration(event.forMs)}`
+    case 'late':
+      return `late: longer than the ${formatDuration(event.usualMs)} that nine of ten earlier runs took`
     case 'evidence':
       return `${clean(event.what)}: ${clean(event.value)}`
     case 'verifying':

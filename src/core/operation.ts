@@ -72,6 +72,8 @@ export type OperationEvent =
       readonly deadlineMs: number
       readonly allow: { readonly startStopped: boolean; readonly cutSession: boolean }
       readonly usual: Usual | null
+      /** It waits for the end of this operation, which has the device; absent when the device is its own. */
+      readonly after?: string
     }
   /** The next thing on the network is ours. */
   | { readonly type: 'connecting' }
@@ -99,6 +101,8 @@ export type OperationEvent =
   /** The same line again, `times` times: a poll of the device, kept as a sign of life. */
   | { readonly type: 'repeated'; readonly times: number }
   | { readonly type: 'silent'; readonly forMs: number }
+  /** It has taken longer than nine of ten earlier runs, which took at most `usualMs`; once for each operation. */
+  | { readonly type: 'late'; readonly usualMs: number }
   | { readonly type: 'evidence'; readonly what: string; readonly value: string }
   | { readonly type: 'verifying'; readonly because: string }
   | { readonly type: 'reconciling'; readonly because: string }
@@ -179,6 +183,10 @@ export interface Operation {
   readonly reconciliations: number
   readonly evidence: readonly { readonly at: number; readonly what: string; readonly value: string }[]
   readonly usual: Usual | null
+  /** The operation that had the device when this one was asked for; it begins when that one has ended. */
+  readonly after?: string
+  /** When it was seen to be late. */
+  readonly lateAt?: number
   readonly acknowledged: { readonly by: string; readonly at: number } | null
   /** Ended unknown, and proved later; `was` keeps what was said at the end. */
   readonly verified: {
@@ -321,6 +329,8 @@ function change(operation: Operation, event: OperationEvent, at: number): Partia
       return { lastDeviceAt: at }
     case 'silent':
       return {}
+    case 'late':
+      return { lateAt: at }
     case 'gap':
       return {
         lastDeviceAt: at,

@@ -7,6 +7,8 @@ export interface Usual {
   readonly p90Ms: number
   /** Median per phase. */
   readonly phases: Partial<Record<Phase, number>>
+  /** 90th percentile per phase; absent in what an older vosctl wrote. */
+  readonly phasesP90?: Partial<Record<Phase, number>>
 }
 
 /** Fewer runs than this say nothing about the next one. */

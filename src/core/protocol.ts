@@ -8,7 +8,10 @@ import type { Usual } from './progress.ts'
  * The Socket.IO contract between the daemon and everything that talks to it. Types only: the daemon parses what it gets
  * with schemas.ts, the client trusts its own types. A change that an older peer would misread raises the version.
  */
-export const PROTOCOL_VERSION = 2
+export const PROTOCOL_VERSION = 3
+
+/** What becomes of a target where something runs already. */
+export const IF_RUNNING = ['refuse', 'attach', 'skip', 'queue'] as const
 
 /** `operations` is everything; `connection:<id>` is one connection. */
 export type RoomName = 'operations' | `connection:${number}`
@@ -59,7 +62,10 @@ export interface StartRequest {
   readonly deadlineMs?: number
   /** How many run at once; one at a time unless told otherwise. */
   readonly parallel?: number
-  readonly ifRunning?: 'refuse' | 'attach' | 'skip'
+  /** `queue`: run once after what runs there; one operation can wait for a device. */
+  readonly ifRunning?: (typeof IF_RUNNING)[number]
+  /** Skip a target where the same work completed within this time. */
+  readonly ifRecentMs?: number
   readonly startStopped?: boolean
   readonly cutSession?: boolean
   /** A person at a terminal has been asked and wants it although an earlier outcome is unknown. */
@@ -74,7 +80,7 @@ export interface StartResult {
   /** The operations of this request in the order asked for: new ones, and with `attach` those that already ran. */
   readonly operations: readonly Operation[]
   readonly attached: readonly string[]
-  readonly skipped: readonly { readonly id: number; readonly name: string }[]
+  readonly skipped: readonly Skipped[]
   readonly batch: string | null
   /** With `dryRun`: what would run, and how long it usually takes. */
   readonly plan?: readonly {
@@ -83,6 +89,15 @@ export interface StartResult {
     readonly service: string | null
     readonly usual: Usual | null
   }[]
+}
+
+/** A target that was left out because the request said so. */
+export interface Skipped {
+  readonly id: number
+  readonly name: string
+  readonly why: 'running' | 'recent'
+  /** The operation that runs there, or that has just completed. */
+  readonly operation: string
 }
 
 export interface Snapshot {

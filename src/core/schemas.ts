@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { ALGORITHM_PROFILES, DEFAULT_TIMINGS, PLATFORMS, type Timings } from './connection.ts'
-import type { RequestName, RequestOf } from './protocol.ts'
+import { IF_RUNNING, type RequestName, type RequestOf } from './protocol.ts'
 import { oneLine } from './text.ts'
 
 /**
@@ -81,7 +81,8 @@ export const REQUESTS = {
     reason: line(500, 'the reason').exactOptional(),
     deadlineMs: milliseconds.exactOptional(),
     parallel: z.int().min(1).max(1000).exactOptional(),
-    ifRunning: z.enum(['refuse', 'attach', 'skip']).exactOptional(),
+    ifRunning: z.enum(IF_RUNNING).exactOptional(),
+    ifRecentMs: z.int().min(1).exactOptional(),
     startStopped: z.boolean().exactOptional(),
     cutSession: z.boolean().exactOptional(),
     despiteUnknown: z.boolean().exactOptional(),

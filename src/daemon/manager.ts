@@ -13,7 +13,7 @@ import {
   type OperationType,
   type RecordedEvent,
 } from '../core/operation.ts'
-import type { Refusal, StartRequest, StartResult } from '../core/protocol.ts'
+import type { Refusal, Skipped, StartRequest, StartResult } from '../core/protocol.ts'
 import { endingFor } from '../core/recipes/ending.ts'
 import { reconcile } from '../core/recipes/reconcile.ts'
 import { serviceRestart } from '../core/recipes/service-restart.ts'
@@ -170,12 +170,12 @@ export class Manager {
   #admit(request: StartRequest, connections: readonly Connection[]) {
     const free: Connection[] = []
     const attached: Operation[] = []
-    const skipped: { id: number; name: string }[] = []
+    const skipped: Skipped[] = []
     const refused: Refusal[] = []
     for (const connection of connections) {
       const holder = this.#holder(conflictKeyOf(connection, request.operationType))
       if (holder && request.ifRunning === 'attach' && isSameWork(holder, request, connection)) attached.push(holder)
-      else if (holder && request.ifRunning === 'skip') skipped.push({ id: connection.id, name: connection.name })
+      else if (holder && request.ifRunning === 'skip') skipped.push(skip(connection, holder, 'running'))
       else {
         const refusal = holder ? busy(connection, holder) : this.#obstacle(request, connection)
         if (refusal) refused.push(refusal)
@@ -715,6 +715,10 @@ function isSameWork(holder: Operation, request: StartRequest, connection: Connec
   const isSameService =
     holder.service?.toLowerCase() === wanted?.toLowerCase() && holder.subject === (request.subject ?? null)
   return holder.type === request.operationType && (holder.type === 'ssh_test' || isSameService)
+}
+
+function skip({ id, name }: Connection, { id: operation }: Operation, why: Skipped['why']): Skipped {
+  return { id, name, why, operation }
 }
 
 function busy(connection: Connection, holder: Operation): Refusal {

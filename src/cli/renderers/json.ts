@@ -239,6 +239,8 @@ function eventFields(event: OperationEvent, operation: Operation): JsonObject {
       return { type: 'device', text: text(event.lastLine), state: event.lastState ?? null, left_out: event.lines }
     case 'silent':
       return { type: 'silent', for_ms: event.forMs }
+    case 'late':
+      return { type: 'late', usual_ms: event.usualMs }
     case 'clock':
       return { type: 'clock', moved_ms: event.byMs }
     case 'evidence':
