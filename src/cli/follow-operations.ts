@@ -8,11 +8,13 @@ import { isMachine, printJson, type Context } from './context.ts'
 import type { Renderer, Update, Updates } from './follow.ts'
 import { LeftError, statusOfSignal, type LeaveSignal } from './leaving.ts'
 import { only } from './only.ts'
+import { readEvents } from './operations.ts'
 import { chooseRenderer, terminalSize, type RendererName } from './renderers/choose.ts'
 import { renderJsonl, toOperationJson } from './renderers/json.ts'
 import { renderNone } from './renderers/none.ts'
 import { renderPlain } from './renderers/plain.ts'
-import { runningWords, stdoutLine, verdictLines } from './renderers/verdict.ts'
+import { excerptOf, runningWords, stdoutLine, verdictLines } from './renderers/verdict.ts'
+import type { DeviceLine } from './renderers/watch-board.ts'
 import { clean } from './renderers/words.ts'
 import { wantsColour } from './colour.ts'
 import { toListJson } from './json-documents.ts'
@@ -122,7 +124,7 @@ export async function followOperations(context: Context, client: Client, followe
     if (!(error instanceof VosError)) throw error
     throw outOfSight([...known.values()], error.message)
   }
-  if (last.every(isSettled)) return sayVerdict(context, followed, last)
+  if (last.every(isSettled)) return sayVerdict(context, followed, last, await readExcerpt(context, client, last))
   if (!departure.signal.aborted) throw outOfSight(last, 'the daemon no longer knows it')
   return sayFarewell(context, followed, last, departure.signal.reason)
 }
@@ -147,11 +149,28 @@ async function* remember(updates: AsyncIterable<Update>, known: Map<string, Oper
   }
 }
 
-function sayVerdict(context: Context, followed: Followed, operations: readonly Operation[]): ExitStatus {
+/** What a person wants to see of one that did not go well; without an answer its last line must do. */
+async function readExcerpt({ io }: Context, client: Client, operations: readonly Operation[]): Promise<DeviceLine[]> {
+  const [only, ...others] = operations
+  if (!only || others.length > 0 || !io.stderr.isTTY || only.status === 'completed' || only.lastLine === null) return []
+  try {
+    return excerptOf(await readEvents(client, only.id))
+  } catch (error) {
+    if (error instanceof VosError) return []
+    throw error
+  }
+}
+
+function sayVerdict(
+  context: Context,
+  followed: Followed,
+  operations: readonly Operation[],
+  excerpt: readonly DeviceLine[],
+): ExitStatus {
   const status = combineExitStatus(operations.map((operation) => exitStatusFor(operation) ?? exitStatus('pending')))
   sayResult(context, followed, operations)
   if (!isMachine(context.flags) && !(context.flags.quiet && status === 0)) {
-    for (const line of verdicts(context, followed, operations)) context.note(line)
+    for (const line of verdicts(context, followed, operations, excerpt)) context.note(line)
   }
   return status
 }
@@ -180,8 +199,14 @@ function sayResult(context: Context, { single, daemonVersion }: Followed, operat
   }
 }
 
-function verdicts({ io, now }: Context, { batch, follower }: Followed, operations: readonly Operation[]): string[] {
+function verdicts(
+  { io, now }: Context,
+  { batch, follower }: Followed,
+  operations: readonly Operation[],
+  excerpt: readonly DeviceLine[],
+): string[] {
   return verdictLines(operations, {
+    excerpt,
     columns: terminalSize(io.stderr, io.env).columns,
     tty: Boolean(io.stderr.isTTY),
     batch,

@@ -1,6 +1,8 @@
 import { VosError } from '../core/errors.ts'
-import type { Operation } from '../core/operation.ts'
+import type { Operation, RecordedEvent } from '../core/operation.ts'
 import type { Client } from './client.ts'
+
+const PAGE = 1000
 
 /** What the words mean: ids, unique prefixes of ids, `last`, and batches, which stand for all their operations. */
 export async function findOperations(client: Client, words: readonly string[], user: string): Promise<Operation[]> {
@@ -40,4 +42,14 @@ async function findBatch(client: Client, word: string): Promise<Operation[]> {
   const members = [...all.values()].filter(({ batch }) => batch?.id === word)
   if (members.length > 0) return members.toSorted((a, b) => (a.batch?.position ?? 0) - (b.batch?.position ?? 0))
   throw new VosError('unknown_operation', `there is no batch "${word}".`, { hint: 'See: vosctl ps, vosctl history' })
+}
+
+/** What the journal holds of an operation after `afterSeq`, however much it is. */
+export async function readEvents(client: Client, id: string, afterSeq = 0): Promise<readonly RecordedEvent[]> {
+  const events: RecordedEvent[] = []
+  for (;;) {
+    const page = await client.request('operation:events', { id, afterSeq: events.at(-1)?.seq ?? afterSeq, limit: PAGE })
+    events.push(...page)
+    if (page.length < PAGE) return events
+  }
 }

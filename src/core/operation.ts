@@ -47,6 +47,15 @@ export const ID_LETTER = {
 
 export type SettledStatus = Exclude<Status, 'pending' | 'in_progress'>
 
+/** Work on several targets that was asked for at once, and an operation's place in it, from 1. */
+export interface Batch {
+  readonly id: string
+  readonly position: number
+  readonly size: number
+  /** How many run at once; absent in what an older vosctl wrote. */
+  readonly parallel?: number
+}
+
 /** What a later look at the device proves about an operation whose outcome is unknown. */
 export interface Proof {
   readonly status: 'completed' | 'failed'
@@ -68,7 +77,7 @@ export type OperationEvent =
       readonly subject?: string
       readonly createdBy: string
       readonly reason: string | null
-      readonly batch: { readonly id: string; readonly position: number; readonly size: number } | null
+      readonly batch: Batch | null
       readonly deadlineMs: number
       readonly allow: { readonly startStopped: boolean; readonly cutSession: boolean }
       readonly usual: Usual | null
@@ -144,7 +153,7 @@ export interface Operation {
   readonly subject: string | null
   readonly createdBy: string
   readonly reason: string | null
-  readonly batch: { readonly id: string; readonly position: number; readonly size: number } | null
+  readonly batch: Batch | null
   readonly allow: { readonly startStopped: boolean; readonly cutSession: boolean }
   readonly status: Status
   readonly phase: Phase

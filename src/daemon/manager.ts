@@ -248,6 +248,7 @@ export class Manager {
     const at = this.#now()
     const { operations } = this.#store
     const batch = free.length > 1 ? createBatchId() : null
+    const parallel = request.parallel ?? 1
     return this.#store.write(() => {
       const events: Recorded[] = []
       for (const connection of free) {
@@ -255,7 +256,7 @@ export class Manager {
         const unknown = request.despiteUnknown && this.#openQuestion(connection, request.operationType)
         if (unknown) events.push(operations.append(unknown, { type: 'acknowledged', by: request.createdBy }, at))
       }
-      if (batch) operations.insertBatch(batch, at, request.parallel ?? 1)
+      if (batch) operations.insertBatch(batch, at, parallel)
       const created = free.map((connection, index) =>
         operations.insert(
           this.#unusedId(request.operationType),
@@ -268,7 +269,7 @@ export class Manager {
             ...(request.subject === undefined ? {} : { subject: request.subject }),
             createdBy: request.createdBy,
             reason: request.reason ?? null,
-            batch: batch === null ? null : { id: batch, position: index + 1, size: free.length },
+            batch: batch === null ? null : { id: batch, position: index + 1, size: free.length, parallel },
             deadlineMs: request.deadlineMs ?? timingsOf(connection).deadlineMs,
             allow: { startStopped: request.startStopped ?? false, cutSession: request.cutSession ?? false },
             usual: operations.usual(connection, request.operationType, request.service ?? connection.service),

@@ -145,7 +145,7 @@ describe('several operations', () => {
       `  web-07   stopping   [${'#'.repeat(17)}${'.'.repeat(15)}]  56%  ~0m10s`,
       '. web-08 web-09 web-10 web-11 web-12',
       '',
-      'Ctrl-C leaves; the work goes on.',
+      'Ctrl-C leaves; the batch goes on.',
     ])
   })
 
@@ -174,7 +174,9 @@ describe('several operations', () => {
   })
 
   test('the title counts the connections', () => {
-    expect(titleLine(operations, 'b-41g0')).toBe('b-41g0  restart nginx on 12 connections   accepted 14:05:00')
+    expect(titleLine(operations, 'b-41g0')).toBe(
+      'b-41g0  restart nginx on 12 connections, 3 at a time   accepted 14:05:00',
+    )
   })
 })
 

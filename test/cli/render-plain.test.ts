@@ -142,7 +142,7 @@ describe('the plain renderer', () => {
     const third = member(3, '14:05:00', [settled('14:05:41', 'cancelled', 'not started: web-02 ended failed')], 3)
     const { lines } = await play([first, second, third])
     expect(lines).toEqual([
-      '14:05:00 b-41g0 accepted restart nginx on 3 connections',
+      '14:05:00 b-41g0 accepted restart nginx on 3 connections, 3 at a time',
       '14:05:11 r-7k2x1m web-01 done in 0m11s      (1/3)',
       '14:05:28 r-7k2x2m web-02 late: sent for longer than usual 0m12-0m15',
       '14:05:40 r-7k2x2m web-02 failed: unit nginx is "failed" (exit status 1)',

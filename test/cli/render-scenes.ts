@@ -112,7 +112,7 @@ export function member(index: number, start: string, events: readonly Timed[], s
   return scene(`r-7k2x${index}m`, `web-${number}`, start, events, {
     service: 'nginx',
     device: `10.10.1.${index}:22`,
-    batch: { id: 'b-41g0', position: index, size },
+    batch: { id: 'b-41g0', position: index, size, parallel: 3 },
     usual: { runs: 5, p50Ms: 12_000, p90Ms: 15_000, phases: { stopping: 5000, starting: 6000, verifying: 1000 } },
   })
 }

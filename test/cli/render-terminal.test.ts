@@ -105,7 +105,7 @@ describe.skipIf(tmux === null).concurrent('on a terminal (needs tmux)', { timeou
   test('a batch leaves a line for each target, the bad ones last', async (context) => {
     const { expect } = context
     const terminal = open(context, 80, 40, 'batch')
-    await terminal.shows('Ctrl-C leaves; the work goes on.')
+    await terminal.shows('Ctrl-C leaves; the batch goes on.')
     terminal.goOn()
     const after = await terminal.shows('exit 9')
     const lines = after.split('\n').slice(3)

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { stdoutLine, verdictLines } from '../../src/cli/renderers/verdict.ts'
+import type { RecordedEvent } from '../../src/core/operation.ts'
+import { excerptOf, stdoutLine, verdictLines } from '../../src/cli/renderers/verdict.ts'
 import { at, member, moving, sampleRestart, scene, sentAt, settled, type Scene } from './render-scenes.ts'
 
 const NOW = at('14:10:00')
@@ -80,6 +81,21 @@ describe('the verdict on a terminal, one target', () => {
       '  Start it on the device, or try again:',
       '    vosctl restart imp-2 -s "Cisco XCP Router" --start-stopped',
       '  Whole transcript: vosctl logs r-7k31zc',
+    ])
+  })
+
+  test('with the journal at hand it shows the last three lines, one that was said again at both of its ends', () => {
+    const [first, ...rest] = failed.recorded
+    const polled = { ...first, at: at('13:52:40'), event: { type: 'line', text: 'Cisco XCP Router[STOPPED]' } } as const
+    const again = (time: string) => ({ ...first, at: at(time), event: { type: 'repeated', times: 1 } }) as const
+    const events = [first, ...rest.slice(0, 7), polled, again('13:53:00'), again('14:01:38')] as RecordedEvent[]
+    const lines = verdictLines([failed.operation], { ...WIDE, excerpt: excerptOf(events) })
+    expect(lines.slice(1, 6)).toEqual([
+      '',
+      '  13:52:21  Cisco XCP Router[STOPPING]',
+      '  13:52:40  Cisco XCP Router[STOPPED]',
+      '  14:01:38  Cisco XCP Router[STOPPED]',
+      '',
     ])
   })
 

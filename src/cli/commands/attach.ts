@@ -11,6 +11,7 @@ import {
   stillRunning,
 } from '../follow-operations.ts'
 import { findOperations } from '../operations.ts'
+import { batchOf } from '../renderers/words.ts'
 
 /** Follows an operation that was started elsewhere, or a batch of them; ends with their verdict. */
 export async function attach(context: Context, word: string): Promise<ExitStatus> {
@@ -35,14 +36,11 @@ async function join(context: Context, words: readonly string[], follower: Follow
     found.map(({ id }) => id),
     context.user,
   )
-  const [first] = operations
-  const batch =
-    operations.length > 1 && operations.every((one) => one.batch?.id === first?.batch?.id) ? first?.batch?.id : null
   const single = words.length === 1 && operations.length === 1
   const daemonVersion = client.info.version
   return await followOperations(context, client, {
     operations,
-    batch: batch ?? null,
+    batch: batchOf(operations),
     single,
     daemonVersion,
     updates,

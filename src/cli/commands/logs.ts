@@ -5,12 +5,10 @@ import { printJson, type Context } from '../context.ts'
 import { eventLine } from '../event-words.ts'
 import { beginDeparture, roomFor } from '../follow-operations.ts'
 import { LeftError, statusOfSignal } from '../leaving.ts'
-import { findOperation } from '../operations.ts'
+import { findOperation, readEvents } from '../operations.ts'
 import { only } from '../only.ts'
 import { toEventJson, type JsonObject } from '../renderers/json.ts'
 import { stdoutGone } from '../stdout-gone.ts'
-
-const PAGE = 1000
 
 export interface LogsOptions {
   readonly lines?: number
@@ -76,13 +74,4 @@ export function collapsed(events: readonly RecordedEvent[]): RecordedEvent[] {
     } else result.push(recorded)
   }
   return result
-}
-
-export async function readEvents(client: Client, id: string, afterSeq = 0): Promise<readonly RecordedEvent[]> {
-  const events: RecordedEvent[] = []
-  for (;;) {
-    const page = await client.request('operation:events', { id, afterSeq: events.at(-1)?.seq ?? afterSeq, limit: PAGE })
-    events.push(...page)
-    if (page.length < PAGE) return events
-  }
 }

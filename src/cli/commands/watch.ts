@@ -4,11 +4,11 @@ import type { Context } from '../context.ts'
 import type { Update, Updates } from '../follow.ts'
 import { beginDeparture, rendererName, type Departure } from '../follow-operations.ts'
 import { LeftError, statusOfSignal } from '../leaving.ts'
+import { readEvents } from '../operations.ts'
 import { toEventJson, toOperationJson } from '../renderers/json.ts'
 import { clean } from '../renderers/words.ts'
 import { chooseTargets } from '../selection.ts'
 import { stdoutGone } from '../stdout-gone.ts'
-import { readEvents } from './logs.ts'
 import { aboutOperation } from './verify.ts'
 
 /** The live dashboard. It never owes a verdict: what it shows ends or goes on without it. */

@@ -10,6 +10,7 @@ import {
   clean,
   cleanDeviceLine,
   clock,
+  connectionsWords,
   describe,
   standingAt,
   stateWord,
@@ -62,7 +63,7 @@ class Report {
       const services = new Set(operations.map(({ type, service }) => describe({ type, service })))
       const what = services.size === 1 ? describe(first) : describe({ type: first.type, service: null })
       const startedAt = Math.min(...operations.map((operation) => operation.startedAt))
-      this.#write(`${clock(startedAt)} ${this.#batch} accepted ${what} on ${operations.length} connections`)
+      this.#write(`${clock(startedAt)} ${this.#batch} accepted ${what} on ${connectionsWords(operations)}`)
       this.#quietSince.set(this.#batch, now)
     }
     for (const operation of operations) {

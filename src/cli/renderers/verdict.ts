@@ -1,7 +1,8 @@
 import { styleText } from 'node:util'
 import { formatDuration } from '../../core/duration.ts'
-import { isLook, needsAcknowledgement, type Operation } from '../../core/operation.ts'
+import { isLook, needsAcknowledgement, type Operation, type RecordedEvent } from '../../core/operation.ts'
 import { combineExitStatus, exitStatusFor } from '../../core/verdict.ts'
+import type { DeviceLine } from './watch-board.ts'
 import { cut, displayWidth, fit, spread } from './width.ts'
 import {
   aboutWords,
@@ -27,6 +28,8 @@ export interface VerdictOptions {
   /** Several targets: name those that went well too. They already stand above the live part, or on stdout. */
   readonly all?: boolean
   readonly colour?: boolean
+  /** What the device printed last, for a single operation that did not go well. */
+  readonly excerpt?: readonly DeviceLine[]
 }
 
 /**
@@ -50,6 +53,23 @@ export function stdoutLine(operation: Operation): string {
 /** `+ web-01   restarted in 0m12s`: one of several, as it stays in scrollback. */
 export function endingLine(operation: Operation, nameWidth: number): string {
   return `${endingMark(operation)} ${fit(clean(operation.connection.name), nameWidth)}   ${endingWords(operation)}`
+}
+
+/** The last `count` lines that the device printed; one that it said again and again stands at both of its ends. */
+export function excerptOf(events: readonly RecordedEvent[], count = 3): DeviceLine[] {
+  const lines: DeviceLine[] = []
+  let isAgain = false
+  for (const { at, event } of events) {
+    if (event.type === 'line') lines.push({ at, text: event.text })
+    else if (event.type === 'gap') lines.push({ at, text: event.lastLine })
+    else if (event.type !== 'repeated' || lines.length === 0) continue
+    else {
+      const { text } = (isAgain ? lines.pop() : lines.at(-1)) ?? { text: '' }
+      lines.push({ at, text })
+    }
+    isAgain = event.type === 'repeated'
+  }
+  return lines.slice(-count)
 }
 
 /** How wide the column of names must be. */
@@ -268,15 +288,17 @@ export function runningWords(operation: Operation, now: number): string {
   return `${state}, ${formatDuration(elapsedMs)} so far`
 }
 
-/** The last lines of the device: those that explain the error, otherwise the very last one with its time. */
-function evidenceLines({ error, lastLine, lastDeviceAt }: Operation, { columns }: VerdictOptions): string[] {
+/** The last lines of the device: those that explain the error, otherwise the very last ones with their times. */
+function evidenceLines({ error, lastLine, lastDeviceAt }: Operation, { columns, excerpt }: VerdictOptions): string[] {
   const width = columns > 0 ? columns - 1 : 200
   const lines =
     error?.deviceLines && error.deviceLines.length > 0
       ? error.deviceLines.slice(-8).map(cleanDeviceLine)
-      : lastLine === null || lastDeviceAt === null
-        ? []
-        : [`${clock(lastDeviceAt)}  ${cleanDeviceLine(lastLine)}`]
+      : (excerpt ?? []).length > 0
+        ? (excerpt ?? []).map(({ at, text }) => `${clock(at)}  ${cleanDeviceLine(text)}`)
+        : lastLine === null || lastDeviceAt === null
+          ? []
+          : [`${clock(lastDeviceAt)}  ${cleanDeviceLine(lastLine)}`]
   return lines.map((line) => cut(`  ${line}`, width))
 }
 

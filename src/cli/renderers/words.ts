@@ -47,6 +47,18 @@ export function describe({
   return service === null ? verb : `${verb} ${quoted(service)}`
 }
 
+/** `12 connections, 3 at a time` */
+export function connectionsWords(operations: readonly Pick<Operation, 'batch'>[]): string {
+  const parallel = Math.min(operations.length, operations[0]?.batch?.parallel ?? 1)
+  return `${operations.length} connections${parallel > 1 ? `, ${parallel} at a time` : ''}`
+}
+
+/** The batch that all of them belong to; null when they do not share one. */
+export function batchOf(operations: readonly Pick<Operation, 'batch'>[]): string | null {
+  const id = operations[0]?.batch?.id ?? null
+  return operations.length > 1 && operations.every(({ batch }) => batch?.id === id) ? id : null
+}
+
 /** The word for where an operation is or how it ended. */
 export function stateWord({
   phase,

@@ -2,7 +2,7 @@ import { Box } from 'ink'
 import { isSettled, type Operation } from '../../core/operation.ts'
 import { endingLine, widestName } from '../renderers/verdict.ts'
 import { cut, fit } from '../renderers/width.ts'
-import { bar, clean, endingMark, remainingWords, standingAt, stateWord } from '../renderers/words.ts'
+import { bar, batchOf, clean, endingMark, remainingWords, standingAt, stateWord } from '../renderers/words.ts'
 import { formatDuration } from '../../core/duration.ts'
 import { countsLine, meanPercent, shownPercent } from './follow-lines.ts'
 import { LeaveLine } from './LeaveLine.tsx'
@@ -33,7 +33,7 @@ export function FollowMany(props: {
   const names = waiting.map(({ connection }) => clean(connection.name)).join(' ')
   return (
     <Box flexDirection="column" width={width}>
-      <Line />
+      {operations.some(({ status }) => status === 'completed') && <Line />}
       <Line text={countsLine(operations, seenAt)} />
       <Line text={`  ${bar(meanPercent(operations, seenAt), Math.min(74, width - 5))}`} />
       {shown.operations.map((operation) => (
@@ -46,7 +46,7 @@ export function FollowMany(props: {
       {shown.hidden > 0 && <Line text={`  and ${shown.hidden} more`} tone="faint" />}
       {names !== '' && <Line text={cut(`. ${names}`, width)} tone="faint" />}
       <Line />
-      <LeaveLine what="work" now={now} goneSince={goneSince} />
+      <LeaveLine what={batchOf(operations) === null ? 'work' : 'batch'} now={now} goneSince={goneSince} />
     </Box>
   )
 }

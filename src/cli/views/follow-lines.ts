@@ -7,6 +7,7 @@ import {
   cleanDeviceLine,
   clean,
   clock,
+  connectionsWords,
   deadlineAt,
   describe,
   deviceWords,
@@ -27,7 +28,7 @@ export function titleLine(operations: readonly Operation[], batch: string | null
   }
   const kinds = new Set(operations.map((operation) => describe(operation)))
   const what = kinds.size === 1 ? describe(first) : 'different work'
-  return `${batch === null ? '' : `${batch}  `}${what} on ${operations.length} connections   ${accepted}`
+  return `${batch === null ? '' : `${batch}  `}${what} on ${connectionsWords(operations)}   ${accepted}`
 }
 
 interface Step {
