@@ -52,7 +52,7 @@ describe('one operation', () => {
     expect(one(sampleRestart().after(10), { time: '14:04:34' })).toEqual([
       '',
       '  connecting 0m00s   stopping 0m41s   STARTING 1m40s   verifying',
-      `  [${'#'.repeat(37)}${'.'.repeat(10)}]  79%  2m23s, ~1m00s left`,
+      `  [${'#'.repeat(37)}${'.'.repeat(11)}]  79%  2m23s, ~1m00s left`,
       '  device: Cisco Tomcat[STARTING]  (1m40s ago)      usual 3m20-4m30, 11 runs',
       '',
       'Ctrl-C leaves; the restart goes on.',
@@ -62,7 +62,7 @@ describe('one operation', () => {
   test('late replaces the percentage, and the deadline replaces what is usual', () => {
     expect(one(sampleRestart().after(10), { time: '14:07:24' }).slice(1, 4)).toEqual([
       '  connecting 0m00s   stopping 0m41s   STARTING 4m30s   verifying',
-      `  [${'#'.repeat(41)}${'.'.repeat(6)}]  late 0m43s, after 5m13s`,
+      `  [${'#'.repeat(42)}${'.'.repeat(6)}]  late 0m43s, after 5m13s`,
       '  device: Cisco Tomcat[STARTING]  (4m30s ago)      gives up at 14:22:11',
     ])
   })

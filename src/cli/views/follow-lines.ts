@@ -84,7 +84,7 @@ function timeIn(wanted: readonly Phase[], { phases, completedAt }: Operation, no
 /** `  [####......]  71%  3m12s, ~1m20s left` */
 export function barLine(operation: Operation, now: number, columns: number): string {
   const { percent, elapsedMs, remainingMs, lateMs } = standingAt(operation, now)
-  const width = Math.max(8, Math.min(48, columns - 33))
+  const width = Math.max(8, Math.min(48, columns - 32))
   const drawn = `  ${bar(shownPercent(operation, percent), width)}`
   const elapsed = formatDuration(elapsedMs)
   if (operation.phase === 'accepted') return `${drawn}  waiting`
