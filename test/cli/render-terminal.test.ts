@@ -1,20 +1,13 @@
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { build } from 'esbuild'
 import { afterAll, beforeAll, describe, test, type TestContext } from 'vitest'
-import { requireTool } from '../helpers/tools.ts'
-import { until } from '../helpers/wait.ts'
+import { PATIENCE_MS, Terminal, tmux } from '../helpers/terminal.ts'
 
 /** On a real terminal: what a person sees, what is left when the program has gone, and which bytes went there. */
 
-const tmux = requireTool('tmux')
 const root = join(import.meta.dirname, '../..')
-
-// A machine that is busy with other tests takes its time to start a program.
-const PATIENCE_MS = 15_000
 
 describe.skipIf(tmux === null).concurrent('on a terminal (needs tmux)', { timeout: 2 * PATIENCE_MS }, () => {
   let directory = ''
@@ -37,13 +30,12 @@ describe.skipIf(tmux === null).concurrent('on a terminal (needs tmux)', { timeou
 
   afterAll(() => rmSync(directory, { recursive: true, force: true }))
 
-  function open(context: TestContext, columns: number, rows: number, name: string): Terminal {
-    const terminal = new Terminal(tmux ?? '', directory, columns, rows)
-    context.onTestFinished(() => terminal.close())
-    terminal.type(
-      `for i in 1 2 3; do echo history $i; done; ${process.execPath} ${join(directory, 'feed.mjs')} ${name}`,
-    )
-    return terminal
+  function open({ onTestFinished }: TestContext, columns: number, rows: number, name: string) {
+    const go = join(directory, `go-${Math.random().toString(36).slice(2, 8)}`)
+    const terminal = new Terminal({ directory, columns, rows, env: { FEED_GO: go }, onTestFinished })
+    terminal.type(`${process.execPath} ${join(directory, 'feed.mjs')} ${name}`)
+    /** The program stands still until then. */
+    return Object.assign(terminal, { goOn: () => writeFileSync(go, '') })
   }
 
   test('watch takes the screen below its last row, and gives the shell back as it was', async (context) => {
@@ -125,80 +117,3 @@ describe.skipIf(tmux === null).concurrent('on a terminal (needs tmux)', { timeou
     expect(terminal.erasures()).toEqual([])
   })
 })
-
-class Terminal {
-  readonly #tmux: string
-  readonly #socket: string
-  readonly #bytes: string
-  readonly #go: string
-
-  constructor(tmux: string, directory: string, columns: number, rows: number) {
-    this.#tmux = tmux
-    this.#socket = join(directory, `tmux-${Math.random().toString(36).slice(2, 8)}`)
-    this.#bytes = `${this.#socket}.bytes`
-    this.#go = `${this.#socket}.go`
-    const size = ['-x', String(columns), '-y', String(rows)]
-    const env = ['env', '-u', 'ENV', '-u', 'BASH_ENV', 'PS1=$ ', `FEED_GO=${this.#go}`, 'sh']
-    this.#run('-f', '/dev/null', 'new-session', '-d', ...size, env.map((word) => `'${word}'`).join(' '))
-    this.#run('pipe-pane', `cat > ${this.#bytes}`)
-  }
-
-  type(command: string): void {
-    this.#run('send-keys', '-l', `clear; ${command}`)
-    this.#run('send-keys', 'Enter')
-  }
-
-  press(key: string): void {
-    this.#run('send-keys', key)
-  }
-
-  resize(columns: number, rows: number): void {
-    this.#run('resize-window', '-x', String(columns), '-y', String(rows))
-  }
-
-  screen(): string {
-    return this.#run('capture-pane', '-p')
-  }
-
-  /** The program stands still until then. */
-  goOn(): void {
-    writeFileSync(this.#go, '')
-  }
-
-  shows(text: string): Promise<string> {
-    return this.until(`"${text}" on the screen`, (screen) => screen.includes(text))
-  }
-
-  until(what: string, holds: (screen: string) => boolean): Promise<string> {
-    return until(
-      what,
-      async () => {
-        await sleep(30)
-        const screen = this.screen()
-        return holds(screen) && screen
-      },
-      PATIENCE_MS,
-    )
-  }
-
-  /** Whole screens or the scrollback erased by the program; the shell's own `clear` comes before its first line. */
-  erasures(): string[] {
-    const bytes = readFileSync(this.#bytes, 'latin1')
-    return bytes.slice(bytes.indexOf('history 1')).match(/\u001b\[[23]J|\u001bc/g) ?? []
-  }
-
-  close(): void {
-    try {
-      this.#run('kill-server')
-    } catch {
-      // The shell has ended it already.
-    }
-  }
-
-  #run(...words: readonly string[]): string {
-    return execFileSync(this.#tmux, ['-S', this.#socket, ...words], {
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
-  }
-}
