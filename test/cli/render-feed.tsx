@@ -110,7 +110,9 @@ async function watch(): Promise<void> {
   const end = await runWatch(feed.updates(), {
     io,
     signal: left.signal,
-    header: { stateDirectory: '~/.local/state/vosctl', version: '1.4.0', pid: 2214 },
+    header: () => ({ stateDirectory: '~/.local/state/vosctl', version: '1.4.0', pid: 2214, startedAt: Date.now() }),
+    readEvents: () => Promise.resolve([]),
+    readHouse: () => Promise.resolve({ connections: 17, holds: 0 }),
     cancel: (id) => Promise.resolve(`${id} cannot be taken back: the restart was sent at 14:02:13.`),
     ack: (id) => {
       feed.put(id, { type: 'acknowledged', by: 'alice' })

@@ -1,5 +1,4 @@
 import { stripVTControlCharacters } from 'node:util'
-import { renderToString } from 'ink'
 import { render } from 'ink-testing-library'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { createFrames, type Frames } from '../../src/cli/renderers/frames.ts'
@@ -7,7 +6,6 @@ import { runWatch } from '../../src/cli/renderers/watch.tsx'
 import { WatchBoard, type WatchFrame } from '../../src/cli/renderers/watch-board.ts'
 import { Watch, type WatchActions } from '../../src/cli/views/Watch.tsx'
 import { layoutFor, scrollTo } from '../../src/cli/views/watch-layout.ts'
-import { WatchScreen } from '../../src/cli/views/WatchScreen.tsx'
 import type { Operation } from '../../src/core/operation.ts'
 import {
   at,
@@ -23,8 +21,7 @@ import {
   until,
   USUAL,
 } from './render-scenes.ts'
-
-const HEADER = { stateDirectory: '~/.local/state/vosctl', version: '1.4.0', pid: 2214 }
+import { boardOf, HEADER, rawScreen, screen } from './watch-screen.tsx'
 
 const unknown = scene(
   'r-7k3a1x',
@@ -85,25 +82,6 @@ const HOUSE: readonly Operation[] = [
   unknown.operation,
 ]
 
-function boardOf(operations: readonly Operation[], now: number): WatchBoard {
-  const board = new WatchBoard(now)
-  board.receive({ type: 'snapshot', operations, cursor: 1, gap: false }, now)
-  return board
-}
-
-function screen(
-  frame: WatchFrame,
-  [columns, rows]: readonly [number, number],
-  options: { readonly hasHelp?: boolean; readonly notice?: string } = {},
-): string[] {
-  const selection = { row: frame.rows[0], visible: frame.rows.slice(0, layoutFor(rows).list), top: 0 }
-  const { hasHelp = false, notice = null } = options
-  const view = <WatchScreen {...{ frame, columns, rows, selection, hasHelp, notice }} header={HEADER} />
-  return stripVTControlCharacters(renderToString(view, { columns }))
-    .split('\n')
-    .map((line) => line.trimEnd())
-}
-
 describe('the screen', () => {
   const now = at('14:05:23')
 
@@ -132,7 +110,7 @@ describe('the screen', () => {
       'unknown: connection lost 1m12s after the command was sent',
       'v verify on the device (read-only)    k acknowledge and free the connection',
       rule,
-      'up/dn select  v verify  k ack  c cancel  ? help  q quit',
+      'up/dn select  enter details  l log  c cancel  / filter  p pause  ? help  q quit',
     ])
   })
 
@@ -187,12 +165,12 @@ describe('the screen', () => {
     const lines = screen(board.frame(now), [160, 50])
     expect(lines[0]).toContain('vosctl watch   state ~/.local/state/vosctl   daemon 1.4.0 pid 2214')
     expect(lines[4]).toBe(
-      '>! r-7k2zqp cucm-sub2       Cisco Tomcat               alice      14:00:10 starting   [########################....]        5m13s  late 0m43  usual 3m20-4m30',
+      '>! r-7k2zqp cucm-sub2       Cisco Tomcat               alice      14:00:10 starting    [########################....]        5m13s  late 0m43  usual 3m20-4m30',
     )
     const text = lines.join('\n')
     expect(text).toContain('| device transcript')
     expect(text).toContain('| 14:00:12  Cisco Tomcat[STOPPING]')
-    expect(text).toContain('gives up at 14:20:10')
+    expect(text).toContain('deadline      14:20:10   (20m00s after it began)')
   })
 
   test('before the board has come nothing is claimed, not even that nothing runs', () => {
@@ -229,18 +207,7 @@ describe('the screen', () => {
       ['14:05:01', { type: 'line', text: 'x\u001b]0;title\u0007\ny\u202e' }],
     ])
     const frame = boardOf([evil.operation], now).frame(now)
-    const view = (
-      <WatchScreen
-        frame={frame}
-        columns={80}
-        rows={24}
-        header={HEADER}
-        selection={{ row: frame.rows[0], visible: frame.rows, top: 0 }}
-        hasHelp={false}
-        notice={null}
-      />
-    )
-    const text = renderToString(view, { columns: 80 }).replace(/\u001b\[\d+m/g, '')
+    const text = rawScreen(frame, [80, 24]).replace(/\u001b\[\d+m/g, '')
     expect(text).not.toContain('\u001b')
     expect(text).toContain('x␛ y<U+202E>')
     expect(text).toContain('cucm␛')
@@ -281,11 +248,11 @@ describe('the board', () => {
       settled('14:00:02', 'unknown', 'outcome unknown'),
     ])
     for (const update of eventsOf(talkative)) board.receive(update, at('14:00:02'))
-    const lines = board.frame(at('14:00:02')).linesOf('r-7k2m9q')
+    const lines = board.frame(at('14:00:02')).lines.get('r-7k2m9q') ?? []
     expect(lines).toHaveLength(20)
     expect(lines.at(-1)?.text).toBe('line 49')
     board.receive({ type: 'snapshot', operations: [], cursor: 9, gap: true }, at('14:00:03'))
-    expect(board.frame(at('14:00:03')).linesOf('r-7k2m9q')).toEqual([])
+    expect(board.frame(at('14:00:03')).lines.size).toBe(0)
   })
 
   test('200 operations make a frame in a few milliseconds', () => {
@@ -298,11 +265,11 @@ describe('the board', () => {
 })
 
 test.each([
-  [24, { list: 12, detail: 3, hasTitles: true }],
-  [12, { list: 0 + 1, detail: 3, hasTitles: true }],
-  [11, { list: 7, detail: 0, hasTitles: true }],
-  [5, { list: 2, detail: 0, hasTitles: false }],
-  [50, { list: 31, detail: 10, hasTitles: true }],
+  [24, { list: 12, detail: 3, hasTitles: true, hasHappenings: false, page: 18 }],
+  [12, { list: 1, detail: 3, hasTitles: true, hasHappenings: false, page: 6 }],
+  [11, { list: 7, detail: 0, hasTitles: true, hasHappenings: false, page: 8 }],
+  [5, { list: 2, detail: 0, hasTitles: false, hasHappenings: false, page: 2 }],
+  [50, { list: 29, detail: 11, hasTitles: true, hasHappenings: true, page: 44 }],
 ])('%i rows are shared out below the last one', (rows, expected) => {
   expect(layoutFor(rows)).toEqual(expected)
 })
@@ -373,15 +340,17 @@ describe('keys', () => {
       () => true,
     )
     const actions = {
-      cancel: vi.fn<WatchActions['cancel']>((id) =>
-        Promise.resolve(`${id} cannot be taken back: the restart was sent at 14:02:13.`),
-      ),
+      cancel: vi.fn<WatchActions['cancel']>((id) => Promise.resolve(`${id} is cancelled`)),
       acknowledge: vi.fn<WatchActions['acknowledge']>((id) => Promise.resolve(`${id} acknowledged`)),
       verify: vi.fn<WatchActions['verify']>(({ connection }) => Promise.resolve(`v-1 looks at ${connection.name}`)),
       wantTranscript: vi.fn<WatchActions['wantTranscript']>(),
+      readEvents: vi.fn<WatchActions['readEvents']>(() => Promise.resolve([])),
       leave: vi.fn<WatchActions['leave']>(),
+      attach: vi.fn<WatchActions['attach']>(),
     }
-    const app = render(<Watch frames={frames} env={{ COLUMNS: '80', LINES: '24' }} header={HEADER} actions={actions} />)
+    const app = render(
+      <Watch frames={frames} env={{ COLUMNS: '80', LINES: '24' }} header={() => HEADER} actions={actions} />,
+    )
     Object.defineProperty(app.stdout, 'columns', { value: size[0] })
     Object.defineProperty(app.stdout, 'rows', { value: size[1] })
     app.stdout.emit('resize')
@@ -448,10 +417,20 @@ describe('keys', () => {
     expect(actions.verify).toHaveBeenCalledTimes(1)
   })
 
-  test('c says why it cannot', async () => {
+  test('c says why it cannot, without asking anybody', async () => {
     const { press, actions } = start([running.after(10)])
-    await press('c', 'r-7k2m9q cannot be taken back: the restart was sent at 14:02:13.')
-    expect(actions.cancel).toHaveBeenCalledWith('r-7k2m9q')
+    await press('c', 'c: cannot cancel, the restart was sent at 14:02:11')
+    expect(actions.cancel).not.toHaveBeenCalled()
+  })
+
+  test('c asks first, and only y cancels', async () => {
+    const { press, actions } = start([queued[0]!.operation])
+    await press('c', 'cancel r-7k2y1a on web-01? y/N')
+    await press('n', 'not cancelled')
+    expect(actions.cancel).not.toHaveBeenCalled()
+    await press('c', 'cancel r-7k2y1a on web-01? y/N')
+    await press('y', 'r-7k2y1a is cancelled')
+    expect(actions.cancel).toHaveBeenCalledWith('r-7k2y1a')
   })
 
   test('c on something that has ended asks nobody', async () => {
@@ -461,9 +440,9 @@ describe('keys', () => {
   })
 
   test('an error of cancel is a sentence on the screen, not a crash', async () => {
-    const { press, actions } = start([running.after(10)])
-    actions.cancel.mockRejectedValue(new Error('the connection to the daemon is lost.'))
-    expect(await press('c', 'the connection to the daemon is lost.')).toContain('>  cucm-pub')
+    const { press, actions } = start([unknown.operation])
+    actions.verify.mockRejectedValue(new Error('the connection to the daemon is lost.'))
+    expect(await press('v', 'the connection to the daemon is lost.')).toContain('>? cuc-1')
   })
 
   test('k asks first, and only y acknowledges', async () => {
@@ -484,14 +463,14 @@ describe('keys', () => {
 
   test('a selection belongs to its operation when rows above it come and go', async () => {
     const { press, board, frames, actions } = start([running.after(10)])
-    await press('c', '>  cucm-pub')
+    await press('v', 'v-1 looks at cucm-pub')
     board.receive(
       { type: 'snapshot', operations: [unknown.operation, running.after(10)], cursor: 2, gap: false },
       Date.now(),
     )
     frames.wake()
-    await press('c', ' ? cuc-1')
-    expect(actions.cancel.mock.calls).toEqual([['r-7k2m9q'], ['r-7k2m9q']])
+    await press('v', ' ? cuc-1')
+    expect(actions.verify.mock.calls.map(([{ id }]) => id)).toEqual(['r-7k2m9q', 'r-7k2m9q'])
   })
 
   test('? shows help, again or escape hides it', async () => {
@@ -523,7 +502,9 @@ describe('runWatch', () => {
     const ended = runWatch(source.updates, {
       io: fake.io,
       signal,
-      header: HEADER,
+      header: () => HEADER,
+      readEvents: () => Promise.resolve([]),
+      readHouse: () => Promise.resolve({ connections: 1, holds: 0 }),
       cancel: (id) => Promise.resolve(id),
       ack: (id) => Promise.resolve(id),
       verify: ({ id }) => Promise.resolve(id),
@@ -541,7 +522,7 @@ describe('runWatch', () => {
     source.push({ type: 'snapshot', operations: [live()], cursor: 1, gap: false })
     await until(() => stdout().includes('cucm-pub'))
     streams.stdin.write('q')
-    expect(await ended).toEqual({ running: 1, late: 0, interrupted: false })
+    expect(await ended).toEqual({ running: 1, late: 0, interrupted: false, attach: null })
     expect(stdout()).toContain('\u001b[?1049h')
     expect(stdout().lastIndexOf('\u001b[?1049l')).toBeGreaterThan(stdout().indexOf('\u001b[?1049h'))
     expect(stdout()).not.toContain('\u001b[2J')
@@ -552,7 +533,7 @@ describe('runWatch', () => {
     const left = new AbortController()
     const { ended } = start(left.signal)
     left.abort()
-    expect(await ended).toEqual({ running: 0, late: 0, interrupted: false })
+    expect(await ended).toEqual({ running: 0, late: 0, interrupted: false, attach: null })
   })
 
   test('ends when the updates end', async () => {

@@ -1,14 +1,16 @@
 import { VosError, type ExitStatus } from '../../core/errors.ts'
 import type { Client } from '../client.ts'
-import type { Context } from '../context.ts'
+import { listConnections, type Context } from '../context.ts'
 import type { Update, Updates } from '../follow.ts'
 import { beginDeparture, rendererName, type Departure } from '../follow-operations.ts'
 import { LeftError, statusOfSignal } from '../leaving.ts'
 import { readEvents } from '../operations.ts'
+import { currentUser } from '../paths.ts'
 import { toEventJson, toOperationJson } from '../renderers/json.ts'
 import { clean } from '../renderers/words.ts'
 import { chooseTargets } from '../selection.ts'
 import { stdoutGone } from '../stdout-gone.ts'
+import { attach } from './attach.ts'
 import { aboutOperation } from './verify.ts'
 
 /** The live dashboard. It never owes a verdict: what it shows ends or goes on without it. */
@@ -36,11 +38,11 @@ function refuseWithoutTerminal(context: Context): void {
 
 async function draw(context: Context, client: Client, updates: Updates, departure: Departure): Promise<ExitStatus> {
   const { runWatch } = await import('../renderers/watch.tsx')
-  const { stateDirectory, version, pid } = client.info
-  const { running, late, interrupted } = await runWatch(updates, {
+  const { home } = currentUser()
+  const end = await runWatch(updates, {
     io: context.io,
     signal: departure.signal,
-    header: { stateDirectory, version, pid },
+    header: () => ({ ...client.info, stateDirectory: client.info.stateDirectory.replace(`${home}/`, '~/') }),
     cancel: (id) =>
       sentence(async () => {
         await client.request('operation:cancel', { id, by: context.user })
@@ -56,9 +58,16 @@ async function draw(context: Context, client: Client, updates: Updates, departur
         const look = await client.request('operation:start', aboutOperation(operation, context.user))
         return `${look.operations[0]?.id} looks at ${clean(operation.connection.name)}`
       }),
-    transcript: (id) => readEvents(client, id),
+    readEvents: (id, afterSeq) => readEvents(client, id, afterSeq),
+    readHouse: async () => {
+      const connections = await listConnections(client)
+      return { connections: connections.length, holds: connections.filter(({ hold }) => hold !== null).length }
+    },
   })
+  const { running, late, interrupted } = end
   if (!context.flags.quiet) context.note(`left watch: ${running} running, ${late} late`)
+  // From here on it is an attach like any other: it ends with the verdict.
+  if (end.attach !== null) return await attach(context, end.attach)
   const { reason } = departure.signal
   if (reason instanceof LeftError) return statusOfSignal(reason.signal)
   return interrupted ? statusOfSignal('SIGINT') : 0

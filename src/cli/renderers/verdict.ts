@@ -235,7 +235,8 @@ function successLines(operation: Operation, head: string, columns: number): stri
   return fitting === undefined ? [`${head}${what}${usual}   ${id}`, `  ${how}`] : [fitting]
 }
 
-function endingWords(operation: Operation): string {
+/** `restarted in 0m12s`, `failed: …`: how it ended. */
+export function endingWords(operation: Operation): string {
   const word = verdictWord(operation)
   if (word === 'ok') {
     if (isLook(operation)) return sentence(operation)

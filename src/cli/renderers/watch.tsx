@@ -1,24 +1,29 @@
 import { render } from 'ink'
 import { isSettled, type Operation, type RecordedEvent } from '../../core/operation.ts'
-import type { Io, Updates } from '../follow.ts'
+import type { Io, Update, Updates } from '../follow.ts'
 import { counts, type WatchHeader } from '../views/watch-words.ts'
 import { Watch, type WatchActions } from '../views/Watch.tsx'
 import { untilAborted } from './follow-to-end.ts'
 import { createFrames } from './frames.ts'
 import { guardStream } from './line-writer.ts'
-import { WatchBoard } from './watch-board.ts'
+import { WatchBoard, type House } from './watch-board.ts'
+
+/** A hold is no event, so it is asked for: often enough for a line of counts. */
+const HOUSE_MS = 30_000
 
 export interface WatchContext {
   readonly io: Io
   /** Aborts when this client shall leave. */
   readonly signal: AbortSignal
-  readonly header: WatchHeader
+  /** The daemon as it is now: another one may have come back. */
+  readonly header: () => WatchHeader
   /** They resolve to a sentence for the person: what was done, or why it cannot be. */
   readonly cancel: (id: string) => Promise<string>
   readonly ack: (id: string) => Promise<string>
   readonly verify: (operation: Operation) => Promise<string>
-  /** The events of an operation so far, for the detail area of a tall screen. */
-  readonly transcript?: (id: string) => Promise<readonly RecordedEvent[]>
+  /** The events of an operation after this place. */
+  readonly readEvents: (id: string, afterSeq: number) => Promise<readonly RecordedEvent[]>
+  readonly readHouse: () => Promise<House>
 }
 
 export interface WatchEnd {
@@ -27,6 +32,8 @@ export interface WatchEnd {
   readonly late: number
   /** Left with Ctrl-C, which in raw mode is a key and not a signal. */
   readonly interrupted: boolean
+  /** Left to follow this operation alone. */
+  readonly attach: string | null
 }
 
 /**
@@ -43,14 +50,22 @@ export async function runWatch(updates: Updates, context: WatchContext): Promise
   )
   const left = new AbortController()
   let interrupted = false
+  let attach: string | null = null
 
+  const transcripts = transcriptLoader(board, context, frames.wake)
+  const inspect = houseReader(board, context, frames.wake)
   const actions: WatchActions = {
     cancel: context.cancel,
     acknowledge: context.ack,
     verify: context.verify,
-    wantTranscript: transcriptLoader(board, context, frames.wake),
+    wantTranscript: transcripts.want,
+    readEvents: context.readEvents,
     leave: (byInterrupt) => {
       interrupted = byInterrupt
+      left.abort()
+    },
+    attach: (id) => {
+      attach = id
       left.abort()
     },
   }
@@ -72,6 +87,8 @@ export async function runWatch(updates: Updates, context: WatchContext): Promise
     for await (const update of untilAborted(updates, AbortSignal.any([context.signal, left.signal]))) {
       board.receive(update, Date.now())
       frames.wake()
+      inspect(update)
+      if (update.type === 'snapshot') transcripts.forget()
     }
   } finally {
     frames.stop()
@@ -79,23 +96,48 @@ export async function runWatch(updates: Updates, context: WatchContext): Promise
     await app.waitUntilExit()
   }
   const { running, late } = counts(frames.current().rows)
-  return { running, late, interrupted }
+  return { running, late, interrupted, attach }
 }
 
 /** Each transcript is asked for once; one that cannot be read is no reason to stop watching. */
-function transcriptLoader(board: WatchBoard, { transcript }: WatchContext, wake: () => void): (id: string) => void {
+function transcriptLoader(board: WatchBoard, { readEvents }: WatchContext, wake: () => void) {
   const asked = new Set<string>()
   const load = async (id: string) => {
     try {
-      board.addTranscript(id, (await transcript?.(id)) ?? [])
+      board.addTranscript(id, await readEvents(id, 0))
       wake()
     } catch {
       asked.delete(id)
     }
   }
-  return (id) => {
-    if (asked.has(id)) return
-    asked.add(id)
-    void load(id)
+  return {
+    want: (id: string) => {
+      if (asked.has(id)) return
+      for (const one of asked) if (!board.has(one)) asked.delete(one)
+      asked.add(id)
+      void load(id)
+    },
+    /** The board came anew: what happened in between was not seen. */
+    forget: () => asked.clear(),
+  }
+}
+
+/** Asked again when the daemon is back, and now and then with its heartbeat. */
+function houseReader(board: WatchBoard, { readHouse }: WatchContext, wake: () => void): (update: Update) => void {
+  let askedAt = -Infinity
+  const read = async () => {
+    try {
+      board.know(await readHouse())
+      wake()
+    } catch {
+      // The next heartbeat asks again.
+      askedAt = -Infinity
+    }
+  }
+  return ({ type }) => {
+    const isDue = type === 'heartbeat' && performance.now() - askedAt > HOUSE_MS
+    if (type !== 'snapshot' && !isDue) return
+    askedAt = performance.now()
+    void read()
   }
 }

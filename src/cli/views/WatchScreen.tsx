@@ -1,33 +1,42 @@
 import { Box } from 'ink'
+import { FIRST_STEPS } from '../first-steps.ts'
 import { cut } from '../renderers/width.ts'
 import type { WatchFrame } from '../renderers/watch-board.ts'
 import { Line } from './Line.tsx'
 import { Screen } from './Screen.tsx'
 import type { Selection } from './use-selection.ts'
 import { cellsOf, columnsFor, marks, titlesOf, toneOf } from './watch-columns.ts'
+import { detailLines, splitAt } from './watch-details.ts'
 import { layoutFor } from './watch-layout.ts'
-import { countsLine, EMPTY, headerLine, HELP, KEYS, shortDetail, tallDetail, type WatchHeader } from './watch-words.ts'
+import { countsLine, EMPTY, happeningsLine, headerLine, keysLine, type Lens, type WatchHeader } from './watch-words.ts'
 import { WatchRowLine } from './WatchRowLine.tsx'
 
-/** One picture of the dashboard. Nothing here keeps time or state. */
-export function WatchScreen(props: {
+export interface WatchPicture {
+  /** As things stand: header and counts are always true. */
   readonly frame: WatchFrame
+  /** What list and details show: the same, or the frame at which it was paused. */
+  readonly shown: WatchFrame
   readonly columns: number
   readonly rows: number
   readonly header: WatchHeader
-  readonly selection: Pick<Selection, 'row' | 'visible' | 'top'>
-  readonly hasHelp: boolean
+  readonly lens: Lens
+  /** Of the rows that the filter leaves. */
+  readonly selection: Pick<Selection, 'row' | 'visible' | 'top' | 'count'>
+  /** Stands in the place of list and detail: help, details or a log. */
+  readonly page: readonly string[] | null
   readonly notice: string | null
-}) {
-  const { frame, columns, rows, header, selection, hasHelp, notice } = props
+}
+
+/** One picture of the dashboard. Nothing here keeps time or state. */
+export function WatchScreen(picture: WatchPicture) {
+  const { frame, columns, rows, header, lens, notice, page } = picture
   const layout = layoutFor(rows)
   const rule = '-'.repeat(Math.max(1, columns - 1))
-  const isStale = frame.link.type === 'gone'
   return (
     <Screen columns={columns} rows={rows}>
       <Line
-        text={headerLine(frame, header, columns)}
-        tone={frame.link.type === 'live' || frame.link.type === 'reading' ? 'plain' : 'late'}
+        text={headerLine(frame, header, lens, columns)}
+        tone={lens.missed === null && ['live', 'reading'].includes(frame.link.type) ? 'plain' : 'late'}
       />
       {layout.detail === 0 && notice !== null ? (
         <Line text={cut(notice, columns - 1)} tone="strong" />
@@ -35,41 +44,49 @@ export function WatchScreen(props: {
         <Line text={countsLine(frame, columns)} />
       )}
       {layout.detail > 0 && <Line text={rule} tone="faint" />}
-      {hasHelp ? (
-        <Words lines={HELP} height={layout.list + (layout.hasTitles ? 1 : 0)} columns={columns} />
-      ) : (
-        <List frame={frame} columns={columns} rows={rows} selection={selection} isStale={isStale} />
-      )}
+      {page === null ? <ListAndDetail {...picture} /> : <Words lines={page} height={layout.page} columns={columns} />}
       {layout.detail > 0 && (
         <>
-          <Line text={placeLine(selection, frame.rows.length, columns)} tone="faint" />
           <Line text={rule} tone="faint" />
-          <Words lines={detailLines(props, layout.detail)} height={layout.detail} columns={columns} />
-          <Line text={rule} tone="faint" />
-          <Line text={cut(notice ?? KEYS, columns - 1)} tone={notice === null ? 'faint' : 'strong'} />
+          {page === null && layout.hasHappenings && <Line text={happeningsLine(frame.rows, columns)} tone="faint" />}
+          <Line text={cut(notice ?? keysLine(columns), columns - 1)} tone={notice === null ? 'faint' : 'strong'} />
         </>
       )}
     </Screen>
   )
 }
 
-function List(props: {
-  readonly frame: WatchFrame
-  readonly columns: number
-  readonly rows: number
-  readonly selection: Pick<Selection, 'row' | 'visible'>
-  readonly isStale: boolean
-}) {
-  const { frame, selection, isStale } = props
-  const layout = layoutFor(props.rows)
-  const columns = columnsFor(props.columns)
-  const context = { seenAt: frame.seenAt, isStale }
+function ListAndDetail(picture: WatchPicture) {
+  const { shown, columns, rows, selection } = picture
+  const { detail } = layoutFor(rows)
+  const middle = detail > 3 ? splitAt(columns) : null
+  const width = Math.max(1, columns - 1)
+  const rule = middle === null ? '-'.repeat(width) : `${'-'.repeat(middle)}+${'-'.repeat(width - middle - 1)}`
+  const lines = selection.row ? detailLines(selection.row, shown, columns, detail) : []
+  return (
+    <>
+      <List {...picture} />
+      {detail > 0 && (
+        <>
+          <Line text={placeLine(selection, columns)} tone="faint" />
+          <Line text={rule} tone="faint" />
+          <Words lines={lines} height={detail} columns={columns} />
+        </>
+      )}
+    </>
+  )
+}
+
+function List(picture: WatchPicture) {
+  const { shown, selection, lens } = picture
+  const layout = layoutFor(picture.rows)
+  const columns = columnsFor(picture.columns)
+  const isStale = lens.missed !== null || picture.frame.isStale
+  const context = { seenAt: shown.seenAt, isStale }
   const toned = columns.map((column) => column.toned ?? false)
-  if (frame.rows.length === 0) {
-    const isKnown = frame.link.type === 'live' || frame.link.type === 'behind'
-    return (
-      <Words lines={isKnown ? EMPTY : []} height={layout.list + (layout.hasTitles ? 1 : 0)} columns={props.columns} />
-    )
+  if (selection.count === 0) {
+    const height = layout.list + (layout.hasTitles ? 1 : 0)
+    return <Words lines={emptyWords(picture)} height={height} columns={picture.columns} />
   }
   return (
     <>
@@ -94,6 +111,13 @@ function List(props: {
   )
 }
 
+/** Nothing is claimed before the board has come. */
+function emptyWords({ frame, shown, lens }: WatchPicture): readonly string[] {
+  if (lens.hidden > 0) return [`No row matches the filter; it hides ${lens.hidden}. Escape shows all.`]
+  if (shown.rows.length > 0 || frame.link.type === 'reading' || frame.link.type === 'gone') return []
+  return frame.house?.connections === 0 ? FIRST_STEPS : EMPTY
+}
+
 function Words(props: { readonly lines: readonly string[]; readonly height: number; readonly columns: number }) {
   return (
     <Box flexDirection="column" height={props.height} flexShrink={0} overflow="hidden">
@@ -105,13 +129,7 @@ function Words(props: { readonly lines: readonly string[]; readonly height: numb
   )
 }
 
-function detailLines(props: Parameters<typeof WatchScreen>[0], height: number): readonly string[] {
-  const { frame, columns, selection } = props
-  if (!selection.row) return []
-  return height > 3 ? tallDetail(selection.row, frame, columns, height) : shortDetail(selection.row, frame, columns)
-}
-
-function placeLine({ top, visible }: Pick<Selection, 'top' | 'visible'>, count: number, columns: number): string {
+function placeLine({ top, visible, count }: WatchPicture['selection'], columns: number): string {
   if (visible.length >= count) return ''
   return `rows ${top + 1}-${top + visible.length} of ${count}`.padStart(columns - 1)
 }

@@ -49,27 +49,36 @@ const TEST: readonly Step[] = [
 ]
 const CHECKING: Step = { name: 'checking', phases: ['reconciling'] }
 
-/**
- * `connecting 0m02s   stopping 0m41s   STARTING 2m29s   verifying`: what is behind, where it is, what may still come.
- * A step that was passed over is left out, and sending is shown only while it lasts.
- */
-export function pathLine(operation: Operation, now: number): string {
+/** A step of the way; null for the time of one that has not begun. */
+export interface StepTime extends Step {
+  readonly ms: number | null
+  readonly isHere: boolean
+}
+
+/** What is behind, where it is, what may still come. A step that was passed over is left out, sending unless it lasts. */
+export function stepsOf(operation: Operation, now: number): StepTime[] {
   const { phase, phases } = operation
   const steps = isLook(operation) ? TEST : RESTART
   const entered = new Set(phases.map((entry) => entry.phase))
   const isPast = phase === 'reconciling' || phase === 'settled'
   const here = isPast ? steps.length : steps.findIndex((step) => step.phases.includes(phase))
-  const parts = steps.flatMap((step, index) => {
+  const times = steps.flatMap((step, index): StepTime[] => {
     const isHere = index === here
-    if (index > here) return step.name === 'sending' ? [] : [step.name]
+    if (index > here) return step.name === 'sending' ? [] : [{ ...step, ms: null, isHere }]
     if (!step.phases.some((name) => entered.has(name)) || (step.name === 'sending' && !isHere)) return []
-    const took = formatDuration(timeIn(step.phases, operation, now))
-    if (!isHere) return [`${step.name} ${took}`]
-    const word = step.name === 'sending' && operation.sentAt !== null ? 'sent' : step.name
-    return [`${word.toUpperCase()} ${took}`]
+    const name = step.name === 'sending' && operation.sentAt !== null ? 'sent' : step.name
+    return [{ ...step, name, ms: timeIn(step.phases, operation, now), isHere }]
   })
-  if (phase === 'accepted') parts.unshift(`WAITING ${formatDuration(now - operation.startedAt)}`)
-  if (phase === 'reconciling') parts.push(`CHECKING ${formatDuration(timeIn(CHECKING.phases, operation, now))}`)
+  if (phase !== 'reconciling') return times
+  return [...times, { ...CHECKING, ms: timeIn(CHECKING.phases, operation, now), isHere: true }]
+}
+
+/** `connecting 0m02s   stopping 0m41s   STARTING 2m29s   verifying` */
+export function pathLine(operation: Operation, now: number): string {
+  const parts = stepsOf(operation, now).map(({ name, ms, isHere }) => {
+    return ms === null ? name : `${isHere ? name.toUpperCase() : name} ${formatDuration(ms)}`
+  })
+  if (operation.phase === 'accepted') parts.unshift(`WAITING ${formatDuration(now - operation.startedAt)}`)
   return `  ${parts.join('   ')}`
 }
 

@@ -7,6 +7,8 @@ export interface Selection {
   /** The rows that fit on the screen, and the number of the first one from 0. */
   readonly visible: readonly WatchRow[]
   readonly top: number
+  /** Of all rows, visible or not. */
+  readonly count: number
   readonly move: (by: number) => void
 }
 
@@ -30,6 +32,7 @@ export function useSelection(rows: readonly WatchRow[], size: number): Selection
   return {
     row,
     top,
+    count: rows.length,
     visible: rows.slice(top, top + size),
     move: (by) => {
       const next = Math.max(0, Math.min(rows.length - 1, index + by))

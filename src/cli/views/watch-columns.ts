@@ -1,5 +1,5 @@
 import { formatDuration } from '../../core/duration.ts'
-import { isSettled, type Operation } from '../../core/operation.ts'
+import { isProven, isSettled, type Operation } from '../../core/operation.ts'
 import { milestone } from '../../core/progress.ts'
 import type { WatchRow } from '../renderers/watch-board.ts'
 import { fit } from '../renderers/width.ts'
@@ -47,9 +47,10 @@ export function columnsFor(columns: number): readonly Column[] {
 }
 
 function wide(room: number): readonly Column[] {
-  const spare = room - 146
-  const fixed = [operationId, name(16), service(27 + Math.min(0, spare)), by, started, state, progress(28), elapsed]
-  return fill([...fixed, left(11), note], room)
+  const spare = room - 147
+  const wideState = { ...state, width: 12 }
+  const fixed = [operationId, name(16), service(27 + Math.min(0, spare)), by, started, wideState, progress(28), elapsed]
+  return fill([...fixed, { ...left(11), text: wideLeftWords }, note], room)
 }
 
 /** The last column takes what is left. */
@@ -150,12 +151,20 @@ const elapsed: Column = {
 const note: Column = {
   title: 'NOTE',
   width: 20,
-  text: ({ operation, group }) => {
+  text: ({ operation, group, after }) => {
     if (group === 'unknown') return 'v verify  k ack'
+    if (group === 'failed') return failureWords(operation)
+    if (operation.status === 'completed') return isProven(operation) ? 'proved running' : ''
     if (group === 'late') return usualWords(operation.usual) ?? ''
-    if (group === 'failed') return operation.error?.code.replaceAll('_', ' ') ?? ''
-    return group === 'running' && usualWords(operation.usual) === null && !isSettled(operation) ? 'first runs here' : ''
+    if (after !== null) return `after ${clean(after)}`
+    if (group !== 'running' || usualWords(operation.usual) !== null) return ''
+    return operation.usual ? 'few runs here' : 'first run here'
   },
+}
+
+function failureWords({ error }: Operation): string {
+  const code = error?.code ?? ''
+  return /timeout|deadline/.test(code) ? 'timed out' : code.replaceAll('_', ' ')
 }
 
 function workWords({ type, service, subject }: Operation): string {
@@ -176,7 +185,7 @@ function leftWords({ operation, standing, group, place }: WatchRow): string {
     case 'failed':
       // It has looked already.
       if (operation.type === 'verify') return ''
-      return /timeout|deadline/.test(operation.error?.code ?? '') ? 'timed out' : 'look'
+      return failureWords(operation) === 'timed out' ? 'timed out' : 'look'
     case 'cancelled':
     case 'interrupted':
       return ''
@@ -185,10 +194,19 @@ function leftWords({ operation, standing, group, place }: WatchRow): string {
     default:
       return operation.status satisfies never
   }
-  if (standing.lateMs !== null) return `late ${shortDuration(standing.lateMs)}`
-  return standing.remainingMs === null
-    ? `${formatDuration(standing.elapsedMs)}, ?`
-    : remainingWords(standing.remainingMs)
+  const word = remainingWord(standing)
+  return word === '?' ? `${formatDuration(standing.elapsedMs)}, ?` : word
+}
+
+function remainingWord({ lateMs, remainingMs }: WatchRow['standing']): string {
+  if (lateMs !== null) return `late ${shortDuration(lateMs)}`
+  return remainingMs === null ? '?' : remainingWords(remainingMs)
+}
+
+/** Beside a note and the time so far only what is left. */
+function wideLeftWords({ operation, standing }: WatchRow): string {
+  if (operation.status === 'in_progress') return remainingWord(standing)
+  return operation.status === 'completed' ? '' : '-'
 }
 
 /** `0m43`, `12m`: four letters beside "late". */
