@@ -2,6 +2,7 @@ import type { ExitStatus } from '../core/errors.ts'
 import { ack } from './commands/ack.ts'
 import { attach, wait } from './commands/attach.ts'
 import { cancel } from './commands/cancel.ts'
+import { completion } from './commands/completion.ts'
 import * as connections from './commands/connections.ts'
 import * as credentials from './commands/credentials.ts'
 import * as daemon from './commands/daemon.ts'
@@ -38,6 +39,7 @@ export const ACTIONS: Readonly<Record<string, Action>> = {
   release: (context, [word = '']) => release(context, word),
   logs: (context, [word = ''], options) => logs(context, word, options),
   history: (context, [word], options) => history(context, word, options),
+  completion: (context, [word = '']) => completion(context, word),
   'connections add': (context, [name = ''], options) => connections.addConnection(context, name, options),
   'connections list': connections.listAll,
   'connections show': (context, [word = '']) => connections.showConnection(context, word),

@@ -17,8 +17,8 @@ const CONNECTION_FLAGS: readonly FlagSpec[] = [
   { flag: '--no-echo', means: 'vos: the device shows nothing before Enter, so do not compare what was typed' },
   { flag: '--enter <cr|lf>', means: 'the byte that is Enter; default cr', parse: choice('--enter', ['cr', 'lf']) },
   {
-    flag: '--algorithms <profile>',
-    means: 'modern or legacy-vos; default modern',
+    flag: '--algorithms <modern|legacy-vos>',
+    means: 'what may be negotiated; default modern',
     parse: choice('--algorithms', ALGORITHM_PROFILES),
   },
   { flag: '--reason <text>', means: 'why old algorithms are needed' },
@@ -330,6 +330,19 @@ const DAEMON: CommandSpec = {
   ],
 }
 
+const COMPLETION: CommandSpec = {
+  name: 'completion',
+  arguments: '<bash|zsh|fish>',
+  summary: 'Print what a shell reads to complete commands, flags, connections, services and operations.',
+  examples: [
+    'vosctl completion bash > ~/.local/share/bash-completion/completions/vosctl',
+    'vosctl completion zsh > "${fpath[1]}/_vosctl"',
+    'vosctl completion fish > ~/.config/fish/completions/vosctl.fish',
+  ],
+  notes: ['Names come from a file that the daemon keeps. A press of Tab starts no daemon and asks no device.'],
+  exits: [0, 2],
+}
+
 const DEMO: CommandSpec = {
   name: 'demo',
   summary: 'A simulated cluster, start to finish in a quarter of a minute.',
@@ -357,13 +370,17 @@ export const COMMANDS: readonly CommandSpec[] = [
   CONNECTIONS,
   CREDENTIALS,
   DAEMON,
+  COMPLETION,
   DEMO,
 ]
+
+/** The pages of help that are about no command; help.ts writes them. */
+export const TOPIC_NAMES = ['exit-codes', 'environment', 'cron', 'tmux', 'json', 'flags'] as const
 
 /** How the overview groups them. */
 export const GROUPS: readonly (readonly [string, readonly CommandSpec[]])[] = [
   ['Act', [RESTART, TEST, CANCEL, HOLD, RELEASE]],
   ['Look', [WATCH, PS, STATUS, ATTACH, WAIT, LOGS, HISTORY, VERIFY, ACK]],
   ['Inventory', [CONNECTIONS, CREDENTIALS]],
-  ['Set up', [DAEMON, DEMO]],
+  ['Set up', [DAEMON, COMPLETION, DEMO]],
 ]

@@ -2,8 +2,17 @@ import type { Io } from './follow.ts'
 import type { Leaving } from './leaving.ts'
 import { createLineWriter } from './renderers/line-writer.ts'
 
-/** Help needs neither parser nor daemon, so it is looked at before either is loaded. */
+/** Help and completion need neither parser nor daemon, so they are looked at before either is loaded. */
 export async function enter(argv: readonly string[], io: Io, leaving: Leaving): Promise<number> {
+  if (argv[0] === 'complete') {
+    const { complete } = await import('./completion/complete.ts')
+    const lines = complete(argv.slice(1), io.env)
+    if (lines) {
+      const print = createLineWriter(io.stdout)
+      for (const line of lines) print(line)
+      return 0
+    }
+  }
   if (argv.length === 0 || argv.some((word) => ['help', '--help', '-h'].includes(word))) {
     const { helpRequest } = await import('./help-request.ts')
     const page = helpRequest(argv, io.env)

@@ -1,6 +1,6 @@
 import { EXIT_TABLE } from '../core/errors.ts'
 import type { CommandSpec, FlagSpec } from './command-spec.ts'
-import { COMMANDS, GROUPS } from './commands.ts'
+import { COMMANDS, GROUPS, TOPIC_NAMES } from './commands.ts'
 import { GLOBAL_FLAGS } from './global-flags.ts'
 import { fields, table } from './table.ts'
 
@@ -60,7 +60,7 @@ function exitLine(exits: readonly number[]): string {
   return `Exit   ${known.join('   ')}   (help exit-codes)`
 }
 
-export const TOPICS: Readonly<Record<string, () => string[]>> = {
+export const TOPICS: Readonly<Record<(typeof TOPIC_NAMES)[number], () => string[]>> = {
   'exit-codes': exitCodes,
   environment,
   cron,
@@ -72,9 +72,9 @@ export const TOPICS: Readonly<Record<string, () => string[]>> = {
 /** The page for `help <words>`; null when there is no such command or topic. */
 export function helpPage(words: readonly string[]): string[] | null {
   const [first, ...rest] = words
-  if (first === undefined) return [...overview(), '', `Topics: ${Object.keys(TOPICS).join(' ')}`]
-  const topic = rest.length === 0 && Object.hasOwn(TOPICS, first) ? TOPICS[first] : undefined
-  if (topic) return topic()
+  if (first === undefined) return [...overview(), '', `Topics: ${TOPIC_NAMES.join(' ')}`]
+  const topic = rest.length === 0 ? TOPIC_NAMES.find((name) => name === first) : undefined
+  if (topic) return TOPICS[topic]()
   const parents: string[] = []
   let found: CommandSpec | undefined
   for (const word of words) {

@@ -13,6 +13,8 @@ export interface Paths {
   readonly socket: string
   readonly log: string
   readonly database: string
+  /** What shells complete; the daemon keeps it. */
+  readonly names: string
 }
 
 /** The longest path that the kernel takes for a Unix socket, in bytes, without the closing zero. */
@@ -43,6 +45,7 @@ export function resolvePaths(env: NodeJS.ProcessEnv, flag: string | undefined, h
     socket,
     log: path.join(stateDirectory, 'daemon.log'),
     database: path.join(stateDirectory, 'vosctl.db'),
+    names: path.join(stateDirectory, 'run', 'names.json'),
   }
 }
 

@@ -1,7 +1,7 @@
 import { Command, CommanderError, Option } from 'commander'
 import { VosError } from '../core/errors.ts'
 import type { CommandSpec, FlagSpec } from './command-spec.ts'
-import { COMMANDS } from './commands.ts'
+import { COMMANDS, TOPIC_NAMES } from './commands.ts'
 import type { GlobalOptions } from './flags.ts'
 import { GLOBAL_FLAGS } from './global-flags.ts'
 import { didYouMean } from './targets.ts'
@@ -15,8 +15,14 @@ export interface Invocation {
   readonly globals: GlobalOptions
 }
 
-/** @throws VosError `bad_request` in our own words for whatever the parser does not understand */
-export function parseCommandLine(argv: readonly string[]): Invocation {
+/**
+ * @param isConnection whether a word in the place of a command is the name of a connection; asked for nothing else
+ * @throws VosError `bad_request` in our own words for whatever the parser does not understand
+ */
+export function parseCommandLine(
+  argv: readonly string[],
+  isConnection: (word: string, stateDir: string | undefined) => boolean = () => false,
+): Invocation {
   let invocation: Invocation | undefined
   const program = createCommand('vosctl')
   addFlags(program, GLOBAL_FLAGS)
@@ -24,7 +30,8 @@ export function parseCommandLine(argv: readonly string[]): Invocation {
   try {
     program.parse(argv, { from: 'user' })
   } catch (error) {
-    if (error instanceof CommanderError) throw usageError(error, argv)
+    if (error instanceof CommanderError)
+      throw usageError(error, argv, (word) => isConnection(word, program.opts<GlobalOptions>().stateDir))
     throw error
   }
   if (invocation) return invocation
@@ -104,11 +111,37 @@ function noCommand(): VosError {
   return new VosError('bad_request', 'no command was named.', { hint: 'See: vosctl help' })
 }
 
+function noSuchPage(words: readonly string[]): VosError {
+  const asked = words.filter((word) => !word.startsWith('-'))
+  const [first = '', second = ''] = asked
+  const spec = COMMANDS.find(({ name, alias }) => name === first || alias === first)
+  const names = spec ? (spec.commands ?? []) : [...COMMANDS, ...TOPIC_NAMES.map((name) => ({ name }))]
+  const near = didYouMean(
+    spec ? second : first,
+    names.map(({ name }) => name),
+  )
+  const page = [spec?.name, near].filter(Boolean).map((word) => ` ${word}`)
+  return new VosError(
+    'bad_request',
+    `there is no help for "${asked.join(' ')}".${near ? ` Did you mean ${near}?` : ''}`,
+    { hint: `See: vosctl help${page.join('')}` },
+  )
+}
+
 /** commander says `error: unknown option '--quite'` and, on a line of its own, `(Did you mean --quiet?)`. */
-function usageError({ message, code }: CommanderError, argv: readonly string[]): VosError {
+function usageError(
+  { message, code }: CommanderError,
+  argv: readonly string[],
+  isConnection: (word: string) => boolean,
+): VosError {
   if (code === 'commander.help') return noCommand()
-  if (/'help'/.test(message))
-    return new VosError('bad_request', 'there is no help for that.', { hint: 'See: vosctl help' })
+  const unknown = code === 'commander.unknownCommand' ? (/'(.*)'/s.exec(message)?.[1] ?? '') : ''
+  if (unknown === 'help') return noSuchPage(argv.slice(argv.indexOf('help') + 1))
+  if (unknown !== '' && isConnection(unknown)) {
+    return new VosError('bad_request', `"${unknown}" is a connection, not a command. Nothing was sent to it.`, {
+      hint: `Say what to do with it: vosctl status ${unknown}, vosctl restart ${unknown}`,
+    })
+  }
   const [first = '', second = ''] = message.replace(/^error: /, '').split('\n')
   const suggestion = /^\((.*)\)$/.exec(second)?.[1]
   const said = first.replaceAll("'", '"').replace(/\.?$/, '.')

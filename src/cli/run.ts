@@ -7,6 +7,7 @@ import { createWriters, type Context } from './context.ts'
 import { asksForJson, toFlags } from './flags.ts'
 import type { Io } from './follow.ts'
 import { LeftError, statusOfSignal, type Leaving } from './leaving.ts'
+import { readNames } from './names.ts'
 import { currentUser, resolvePaths } from './paths.ts'
 import { parseCommandLine, type Invocation } from './program.ts'
 import { isOn } from './renderers/choose.ts'
@@ -20,13 +21,23 @@ import { openSession } from './session.ts'
 /** From the words of the command line to an exit status. Every known error is printed here, once. */
 export async function run(argv: readonly string[], io: Io, leaving: Leaving): Promise<number> {
   try {
-    return await runCommand(parseCommandLine(argv), io, leaving)
+    return await runCommand(
+      parseCommandLine(argv, (word, stateDir) => isConnection(word, io.env, stateDir)),
+      io,
+      leaving,
+    )
   } catch (error) {
     if (error instanceof LeftError) return statusOfSignal(error.signal)
     if (error instanceof InterruptedError) return statusOfSignal('SIGINT')
     if (error instanceof VosError) return sayError(error, io, asksForJson(argv, io.env))
     throw error
   }
+}
+
+/** By what the daemon has left on the disk: no daemon is started to explain a mistake. */
+function isConnection(word: string, env: NodeJS.ProcessEnv, stateDir: string | undefined): boolean {
+  const { connections } = readNames(resolvePaths(env, stateDir, currentUser().home).names)
+  return connections.some(({ name }) => name === word)
 }
 
 async function runCommand({ name, words, options, globals }: Invocation, io: Io, leaving: Leaving): Promise<number> {

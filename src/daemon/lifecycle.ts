@@ -19,6 +19,8 @@ export interface StatePaths {
   readonly socket: string
   /** Who holds the lock: for messages only, the lock itself is the database's. */
   readonly holder: string
+  /** What shells complete: for typing only, nothing is decided by it. */
+  readonly names: string
 }
 
 export function statePaths(directory: string): StatePaths {
@@ -27,6 +29,7 @@ export function statePaths(directory: string): StatePaths {
     database: path.join(directory, 'vosctl.db'),
     socket: path.join(directory, 'run', 'vosd.sock'),
     holder: path.join(directory, 'run', 'holder.json'),
+    names: path.join(directory, 'run', 'names.json'),
   }
 }
 

@@ -21,6 +21,7 @@ import {
 } from './lifecycle.ts'
 import { Manager } from './manager.ts'
 import { createVosServer } from './server.ts'
+import { keepNames } from './names-file.ts'
 import { loadSealingKey } from './ssh/credentials.ts'
 import { createSecretReader } from './secrets.ts'
 import { openDatabase } from './store/database.ts'
@@ -89,6 +90,7 @@ async function main(): Promise<void> {
       failpoint('server.closed')
       clearTimeout(idle)
       forgetHolder(paths)
+      names.close()
       store.close()
       failpoint('store.closed')
       log('stopped')
@@ -149,6 +151,7 @@ async function main(): Promise<void> {
   await listen(server.http, paths)
   // In the same turn, so no request can come between.
   manager.recover()
+  const names = keepNames(paths.names, store, manager, log)
   up.resolve()
   failpoint('recovered')
   log(`vosctl ${VERSION} listens on ${paths.socket} (pid ${process.pid})`)

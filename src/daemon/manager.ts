@@ -588,6 +588,8 @@ export class Manager {
       written.push(result)
       this.#keepLoginHold(before, event, at)
       if (connection && isLesson(result.operation)) operations.learn(result.operation, connection.platform)
+      const shown = servicesIn(event)
+      if (shown.length > 0) this.#store.connections.seeServices(operation.connection.id, shown, at)
       return written
     })
     const lines = this.#lines.get(operation.id)
@@ -699,6 +701,12 @@ interface RememberedResult {
 
 export function timingsOf(connection: Connection): Timings {
   return { ...DEFAULT_TIMINGS, ...connection.timings }
+}
+
+/** The services that the device has named in an event. */
+function servicesIn(event: OperationEvent): readonly string[] {
+  if (event.type === 'listed') return event.services.map(({ name }) => name)
+  return event.type === 'resolved' ? [event.service.name, ...event.started] : []
 }
 
 /** After an interruption the times tell about the interruption, and after a change of the clock about nothing. */

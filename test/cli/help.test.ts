@@ -1,7 +1,7 @@
 import { PassThrough } from 'node:stream'
 import { describe, expect, it } from 'vitest'
 import type { CommandSpec } from '../../src/cli/command-spec.ts'
-import { COMMANDS } from '../../src/cli/commands.ts'
+import { COMMANDS, TOPIC_NAMES } from '../../src/cli/commands.ts'
 import type { Io } from '../../src/cli/follow.ts'
 import { helpPage, overview, TOPICS } from '../../src/cli/help.ts'
 import { Leaving } from '../../src/cli/leaving.ts'
@@ -36,7 +36,7 @@ describe('help', () => {
 Act        restart  test  cancel  hold  release
 Look       watch  ps  status  attach  wait  logs  history  verify  ack
 Inventory  connections  credentials
-Set up     daemon  demo
+Set up     daemon  completion  demo
 
 Run "vosctl help <command>" for flags, "vosctl help exit-codes" for scripts.
 
@@ -44,6 +44,10 @@ No connections yet.
   See it work first      vosctl demo
   Add one                vosctl connections add cucm-pub --host 10.10.0.10 --username admin
 `)
+  })
+
+  it('describes the topics that completion and did-you-mean know', () => {
+    expect(Object.keys(TOPICS)).toEqual(TOPIC_NAMES)
   })
 
   it('names every command in the overview', () => {
@@ -104,10 +108,23 @@ No connections yet.
     expect(status).toBe(7)
   })
 
-  it('knows no page for what does not exist', async () => {
-    const { status, stderr } = await vosctl(['help', 'doctor'])
-    expect(status).toBe(2)
-    expect(stderr).toMatch(/^vosctl: there is no help for that\.\n/)
+  it.each([
+    [['help', 'doctr-x'], 'there is no help for "doctr-x".', 'vosctl help'],
+    [['help', 'crno'], 'there is no help for "crno". Did you mean cron?', 'vosctl help cron'],
+    [['help', 'restrat'], 'there is no help for "restrat". Did you mean restart?', 'vosctl help restart'],
+    [
+      ['-q', 'help', 'conn', 'lsit'],
+      'there is no help for "conn lsit". Did you mean list?',
+      'vosctl help connections list',
+    ],
+    [['help', 'restart', 'now'], 'there is no help for "restart now".', 'vosctl help restart'],
+  ])('%j knows no such page, and names the one that was probably meant', async (argv, message, page) => {
+    const { status, stdout, stderr } = await vosctl(argv)
+    expect({ status, stdout, stderr }).toEqual({
+      status: 2,
+      stdout: '',
+      stderr: `vosctl: ${message}\n  See: ${page}\n`,
+    })
   })
 })
 

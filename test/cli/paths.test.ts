@@ -39,6 +39,7 @@ describe('where the state is', () => {
       socket: '/s/run/vosd.sock',
       log: '/s/daemon.log',
       database: '/s/vosctl.db',
+      names: '/s/run/names.json',
     })
   })
 

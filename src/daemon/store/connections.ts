@@ -1,5 +1,6 @@
 import { DEFAULT_SERVICE, deviceKey, type Connection, type Hold } from '../../core/connection.ts'
 import { VosError } from '../../core/errors.ts'
+import type { NamedConnection } from '../../core/names.ts'
 import type { ConnectionInput } from '../../core/protocol.ts'
 import { fromJson } from './damage.ts'
 import type { SqliteDatabase } from './database.ts'
@@ -26,12 +27,21 @@ interface Row {
 const COLUMNS = `id, name, host, port, username, platform, service, key_path, sealed_password IS NOT NULL AS sealed,
   host_key_type, host_key_fingerprint, algorithms, echo, enter, sudo, timings`
 
+/** Names of services that are kept for one connection. */
+const SERVICES_KEPT = 500
+
 /** The connections table. Only `sealedPassword` ever returns a secret, and that one is sealed. */
 export class ConnectionTable {
   readonly #db: SqliteDatabase
+  #changed: () => void = () => undefined
 
   constructor(db: SqliteDatabase) {
     this.#db = db
+  }
+
+  /** Calls back when what {@link named} tells may be another, from within the transaction that makes it so. */
+  onChange(listener: () => void): void {
+    this.#changed = listener
   }
 
   list(): Connection[] {
@@ -70,6 +80,7 @@ export class ConnectionTable {
       `INSERT INTO connections (${names.join(', ')}) VALUES (${names.map((name) => `@${name}`).join(', ')})`,
     )
     const { lastInsertRowid } = this.#named(input.name, () => insert.run(values))
+    this.#changed()
     return this.get(Number(lastInsertRowid))
   }
 
@@ -96,13 +107,58 @@ export class ConnectionTable {
       `UPDATE connections SET ${names.map((name) => `${name} = @${name}`).join(', ')} WHERE id = @id`,
     )
     this.#named(change.name ?? before.name, () => update.run({ ...values, id }))
+    // Another host is another device, with services of its own.
+    if (moved) this.#forgetServices(id)
+    this.#changed()
     return this.get(id)
   }
 
   remove(id: number): Connection {
     const connection = this.get(id)
     this.#db.prepare('DELETE FROM connections WHERE id = ?').run(id)
+    this.#forgetServices(id)
+    this.#changed()
     return connection
+  }
+
+  #forgetServices(id: number): void {
+    this.#db.prepare('DELETE FROM services_seen WHERE connection_id = ?').run(id)
+  }
+
+  /** Remembers what a device called its services; of more than {@link SERVICES_KEPT} those that were seen last. */
+  seeServices(id: number, names: readonly string[], at: number): void {
+    const values = { id, at, names: JSON.stringify(names) }
+    this.#db
+      .prepare(
+        'UPDATE services_seen SET seen_at = @at WHERE connection_id = @id AND name IN (SELECT value FROM json_each(@names))',
+      )
+      .run(values)
+    const { changes } = this.#db
+      .prepare('INSERT OR IGNORE INTO services_seen SELECT @id, value, @at FROM json_each(@names)')
+      .run(values)
+    if (changes === 0) return
+    this.#db
+      .prepare(
+        `DELETE FROM services_seen WHERE connection_id = @id AND rowid NOT IN
+           (SELECT rowid FROM services_seen WHERE connection_id = @id ORDER BY seen_at DESC, rowid LIMIT ${SERVICES_KEPT})`,
+      )
+      .run({ id })
+    this.#changed()
+  }
+
+  /** Every connection with the services that its device has shown. */
+  named(): NamedConnection[] {
+    const seen = this.#db
+      .prepare<[], { id: number; name: string }>('SELECT connection_id AS id, name FROM services_seen ORDER BY name')
+      .all()
+    const services = Map.groupBy(seen, ({ id }) => id)
+    return this.list().map(({ id, name, platform, service }) => ({
+      id,
+      name,
+      platform,
+      service,
+      services: services.get(id)?.map(({ name }) => name) ?? [],
+    }))
   }
 
   pin(id: number, hostKey: { readonly type: string; readonly fingerprint: string }): Connection {

@@ -151,4 +151,18 @@ export const MIGRATIONS: readonly Migration[] = [
   UPDATE operation_history SET metadata = json_remove(metadata, '$.subject', '$.verified', '$.clockMovedMs');
 `,
   },
+  {
+    up: `
+  -- What the devices called their services, for the completion of shells alone.
+  CREATE TABLE services_seen (
+    connection_id INTEGER NOT NULL,
+    name          TEXT NOT NULL,
+    seen_at       INTEGER NOT NULL,
+    PRIMARY KEY (connection_id, name)
+  ) STRICT;
+`,
+    down: `
+  DROP TABLE services_seen;
+`,
+  },
 ]
