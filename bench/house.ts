@@ -7,6 +7,7 @@ import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client, NoAnswerError } from '../src/cli/client.ts'
 import { RefusedError } from '../src/cli/refused-error.ts'
+import type { ConnectionInput } from '../src/core/protocol.ts'
 import { VERSION } from '../src/core/version.ts'
 import {
   createHostKey,
@@ -16,6 +17,7 @@ import {
   vary,
   type Scenario,
   type Simulator,
+  type SimulatorOptions,
 } from '../src/simulator/index.ts'
 
 const ROOT = path.resolve(import.meta.dirname, '..')
@@ -28,9 +30,14 @@ export function scenario(name: string): Scenario {
   return found
 }
 
-const SLOW = vary({ name: 'slow', story: 'Takes long today.', evidence: 'for the bench' }, scenario('publisher'), {
-  services: { restart: { steps: [polls('STOPPING', 4), polls('STARTING', 30), polls('STARTED', 2)] } },
-})
+/** An ordinary restart of three quarters of a minute, and this one of three minutes. */
+export const SLOW = vary(
+  { name: 'slow', story: 'Takes long today.', evidence: 'for the bench' },
+  scenario('publisher'),
+  {
+    services: { restart: { steps: [polls('STOPPING', 4), polls('STARTING', 30), polls('STARTED', 2)] } },
+  },
+)
 
 /** What each appliance does; nearly all of them what they are told. */
 function mannersOf(index: number): Scenario {
@@ -78,22 +85,36 @@ export class House implements AsyncDisposable {
     return status ?? -1
   }
 
-  /** Starts the daemon and appliances in real life's pace, each a connection with a pinned key and a password. */
+  /** The daemon, and appliances at about the pace of real life. */
   async furnish(count: number): Promise<void> {
-    const status = await this.run('daemon', 'start')
-    if (status !== 0) throw new Error(`vosctl daemon start: ${status}`)
+    await this.open()
     const hostKey = createHostKey('ssh-ed25519')
     for (let index = 0; index < count; index++) {
-      const timeScale = 0.5 + (index % 5) / 4
-      const simulator = await startSimulator(mannersOf(index), { timeScale, hostKey })
-      this.simulators.push(simulator)
-      const { host, port, username, password } = simulator
       const name = `node-${String(index + 1).padStart(3, '0')}`
-      const client = await this.client()
-      const { id } = await client.request('connection:add', { name, host, port, username })
-      await client.request('connection:trust', { id, hostKey: simulator.hostKey })
-      await client.request('credential:set', { id, password })
+      await this.add(name, mannersOf(index), { timeScale: 0.5 + (index % 5) / 4, hostKey })
     }
+  }
+
+  async open(): Promise<void> {
+    const status = await this.run('daemon', 'start')
+    if (status !== 0) throw new Error(`vosctl daemon start: ${status}`)
+  }
+
+  /** An appliance, and a connection to it with its key pinned and its password set. */
+  async add(
+    name: string,
+    manners: Scenario,
+    options: SimulatorOptions,
+    input: Pick<ConnectionInput, 'timings' | 'service'> = {},
+  ): Promise<Simulator> {
+    const simulator = await startSimulator(manners, options)
+    this.simulators.push(simulator)
+    const { host, port, username, password, hostKey } = simulator
+    const client = await this.client()
+    const { id } = await client.request('connection:add', { name, host, port, username, ...input })
+    await client.request('connection:trust', { id, hostKey })
+    await client.request('credential:set', { id, password })
+    return simulator
   }
 
   /** A connection to whichever daemon runs now. */
