@@ -45,6 +45,10 @@ export const ACTIONS: Readonly<Record<string, Action>> = {
   'connections show': (context, [word = '']) => connections.showConnection(context, word),
   'connections edit': (context, [word = ''], options) => connections.editConnection(context, word, options),
   'connections remove': (context, [word = '']) => connections.removeConnection(context, word),
+  'connections import': async (context, [file = ''], options) =>
+    (await import('./commands/import.ts')).importConnections(context, file, options),
+  'connections export': async (context, words, options) =>
+    (await import('./commands/export.ts')).exportConnections(context, words, options),
   'connections trust': (context, [word = ''], options) => connections.trustConnection(context, word, options),
   'connections services': (context, [word = '']) => connections.listServices(context, word),
   'credentials set': (context, [word = ''], options) => credentials.setCredential(context, word, options),

@@ -54,6 +54,11 @@ export async function readLine(stdin: NodeJS.ReadStream, signal?: AbortSignal): 
 
 /** Everything on standard input, at most `maxBytes`. */
 export async function readAll(stdin: NodeJS.ReadStream, maxBytes = 1024 * 1024): Promise<string> {
+  return (await readBytes(stdin, maxBytes)).toString()
+}
+
+/** Everything on standard input; of more than `maxBytes` the beginning, which is longer than that. */
+export async function readBytes(stdin: NodeJS.ReadStream, maxBytes: number): Promise<Buffer> {
   const chunks: Buffer[] = []
   let size = 0
   await readUntil(stdin, (chunk) => {
@@ -61,7 +66,7 @@ export async function readAll(stdin: NodeJS.ReadStream, maxBytes = 1024 * 1024):
     size += chunk.length
     return size > maxBytes ? 'full' : null
   })
-  return Buffer.concat(chunks).toString()
+  return Buffer.concat(chunks)
 }
 
 const BACKSPACE = ['\b', '\x7f']

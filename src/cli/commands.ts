@@ -240,6 +240,50 @@ const CONNECTIONS: CommandSpec = {
       exits: [0, 2],
     },
     {
+      name: 'import',
+      arguments: '<file>',
+      summary: 'Add and change connections by a file: YAML, JSON, CSV or ssh_config. Shows the plan, asks, writes once.',
+      examples: [
+        'vosctl connections import cluster.yaml',
+        'vosctl connections import hosts.csv --dry-run',
+        'vosctl connections import ~/.ssh/config --platform linux --skip-rejected',
+        'ssh old-host vosctl connections export | vosctl connections import - --yes',
+      ],
+      flags: [
+        {
+          flag: '--format <format>',
+          means: 'yaml, json, csv or ssh_config; default: by the name of the file, or by looking',
+          parse: choice('--format', ['yaml', 'json', 'csv', 'ssh_config']),
+        },
+        {
+          flag: '--platform <vos|linux>',
+          means: 'what new ones are where the file does not say; default vos',
+          parse: choice('--platform', PLATFORMS),
+        },
+        { flag: '--dry-run', means: 'show the plan; change nothing' },
+        { flag: '--skip-rejected', means: 'import the rest when something is rejected' },
+      ],
+      notes: [
+        'A connection of the same name is changed; what the file leaves out stays. Nothing is ever removed.',
+        'All of it is written, or nothing; nothing either when something is rejected: exit 2.',
+        'Passwords never come from a file. A host key does, on your word, but never in place of a pinned one.',
+        '- reads standard input, which cannot answer the question: say --yes.',
+      ],
+      exits: [0, 2],
+      see: ['connections export', 'connections trust', 'credentials set'],
+    },
+    {
+      name: 'export',
+      arguments: '[target...]',
+      summary: 'Print connections as a file that import reads: all, or those that are named. Holds no secret.',
+      examples: ['vosctl connections export > cluster.yaml', "vosctl connections export 'cucm-*' --format json"],
+      flags: [
+        { flag: '--format <format>', means: 'yaml or json; default yaml', parse: choice('--format', ['yaml', 'json']) },
+      ],
+      exits: [0, 2],
+      see: ['connections import'],
+    },
+    {
       name: 'trust',
       arguments: '<target>',
       summary: 'Read the host key, compare it, pin it. No credential leaves before that.',

@@ -103,3 +103,11 @@ export function deviceKey(connection: Pick<Connection, 'host' | 'port'>): string
   const known = host.includes(':') ? (URL.parse(`http://[${host}]`)?.hostname ?? `[${host}]`) : host
   return `${known}:${connection.port}`
 }
+
+/** Everything that an edit can change or take away, as one string: two that are equal were not changed in between. */
+export function toState(connection: Connection): string {
+  const { name, host, port, username, platform, service, credential, hostKey } = connection
+  const { algorithms, echo, enter, sudo, timings } = connection
+  const login = [name, host, port, username, platform, service, credential, hostKey]
+  return JSON.stringify([...login, algorithms, echo, enter, sudo, timings])
+}

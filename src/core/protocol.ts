@@ -137,6 +137,27 @@ export interface ConnectionInput {
   readonly timings?: Partial<Timings>
 }
 
+/** What a file may say of a connection. For a host key in it the person vouches who imports the file. */
+export interface ImportedConnection extends ConnectionInput {
+  readonly hostKey?: HostKey
+}
+
+/** One part of an import. The last part writes them all, in one transaction; until then nothing is changed. */
+export interface ImportRequest {
+  /** Made by the client, the same in every part. */
+  readonly importId: string
+  /** From 0 on, in order: a list of connections may be longer than a packet. */
+  readonly part: number
+  readonly parts: number
+  readonly add: readonly ImportedConnection[]
+  /** `expected` is the digest of `toState` of the connection that the plan was made for. */
+  readonly edit: readonly {
+    readonly id: number
+    readonly expected: string
+    readonly change: Partial<ImportedConnection>
+  }[]
+}
+
 /** A connection with what a list shows beside it. */
 export interface ConnectionView extends Connection {
   readonly last: { readonly id: string; readonly status: string; readonly completedAt: number | null } | null
@@ -156,6 +177,10 @@ export interface ClientToServerEvents {
   'connection:list': Request<Record<string, never>, readonly ConnectionView[]>
   'connection:add': Request<ConnectionInput, ConnectionView>
   'connection:edit': Request<{ id: number; change: Partial<ConnectionInput> }, ConnectionView>
+  /** Of each row what is wrong with it, or null; a row may leave fields out. Changes nothing. */
+  'connection:check': Request<{ rows: readonly unknown[] }, readonly (string | null)[]>
+  /** Null until the last part; then how many were written. */
+  'connection:import': Request<ImportRequest, { added: number; changed: number } | null>
   'connection:remove': Request<{ id: number }, ConnectionView>
   /** Reads the device's host key; no credential leaves. */
   'connection:host-key': Request<{ id: number }, HostKey>

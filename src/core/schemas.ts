@@ -68,6 +68,9 @@ const optional = {
   timings,
 }
 
+const imported = { ...optional, hostKey }
+const importedChange = partial({ ...required, ...imported })
+
 const nothing = z.strictObject({})
 
 export const REQUESTS = {
@@ -108,6 +111,18 @@ export const REQUESTS = {
   'connection:list': nothing,
   'connection:add': partial(optional).extend(required),
   'connection:edit': z.strictObject({ id, change: partial({ ...required, ...optional }) }),
+  'connection:check': z.strictObject({ rows: z.array(z.unknown()).max(5000) }),
+  'connection:import': z
+    .strictObject({
+      importId: z.uuid(),
+      part: z.int().min(0),
+      parts: z.int().min(1).max(128),
+      add: z.array(partial(imported).extend(required)).max(5000),
+      edit: z
+        .array(z.strictObject({ id, expected: z.string().regex(/^[\w-]{43}$/), change: importedChange }))
+        .max(5000),
+    })
+    .refine(({ part, parts }) => part < parts, 'there are not so many parts'),
   'connection:remove': z.strictObject({ id }),
   'connection:host-key': z.strictObject({ id }),
   'connection:trust': z.strictObject({ id, hostKey }),
@@ -130,6 +145,12 @@ export const REQUESTS = {
   'daemon:info': nothing,
   'daemon:stop': z.strictObject({ mode: z.enum(['idle', 'drain', 'now']) }),
 } as const satisfies { readonly [Name in RequestName]: z.ZodType<RequestOf<Name>> }
+
+/** What is wrong with a row of a file, in the words of {@link explain}; null for nothing. */
+export function problemOf(row: unknown): string | null {
+  const { error } = importedChange.safeParse(row)
+  return error ? explain(error) : null
+}
 
 /** `port: is above 65535`, a clause for each of the first problems. Values are left out: a password may be among them. */
 export function explain(error: z.ZodError): string {

@@ -4,7 +4,9 @@ import { deviceKey, type Connection } from '../core/connection.ts'
 import type { ServiceState } from '../core/device.ts'
 import { VosError } from '../core/errors.ts'
 import { isSettled } from '../core/operation.ts'
-import type { ConnectionView, DaemonInfo, ReplyOf, RequestName, RequestOf } from '../core/protocol.ts'
+import type { ConnectionInput, ConnectionView, DaemonInfo, ReplyOf, RequestName, RequestOf } from '../core/protocol.ts'
+import { problemOf } from '../core/schemas.ts'
+import { collectParts, checkPlanned } from './import.ts'
 import { timingsOf, type Manager } from './manager.ts'
 import { sealPassword } from './ssh/credentials.ts'
 import { readHostKey } from './ssh/session.ts'
@@ -68,6 +70,15 @@ export function createHandlers({ store, manager, sealingKey, now, info, stop }: 
   const releaseLogin = (connection: Connection): void =>
     operations.clearLoginHold(deviceKey(connection), connection.username)
 
+  const edit = (id: number, change: Partial<ConnectionInput>): Connection => {
+    const connection = connections.edit(id, change)
+    // Another key is a person's answer to a login that was refused.
+    if (change.keyPath !== undefined) releaseLogin(connection)
+    return connection
+  }
+
+  const collect = collectParts()
+
   return {
     'operation:start': (input) => manager.start(input),
     'operation:cancel': ({ id, by }) => manager.cancel(id, by),
@@ -81,14 +92,28 @@ export function createHandlers({ store, manager, sealingKey, now, info, stop }: 
     'connection:add': (input) => view(store.write(() => connections.add(input, now()))),
     'connection:edit': ({ id, change }) => {
       idle(id, 'changed')
-      return view(
-        store.write(() => {
-          const connection = connections.edit(id, change)
-          // Another key is a person's answer to a login that was refused.
-          if (change.keyPath !== undefined) releaseLogin(connection)
-          return connection
-        }),
-      )
+      return view(store.write(() => edit(id, change)))
+    },
+    'connection:check': ({ rows }) => rows.map(problemOf),
+    'connection:import': (request) => {
+      const all = collect(request)
+      if (!all) return null
+      for (const { id, expected, change } of all.edit) {
+        checkPlanned(connections.get(id), expected, change)
+        idle(id, 'changed')
+      }
+      return store.write(() => {
+        for (const { id, change } of all.edit) {
+          const { hostKey, ...rest } = change
+          edit(id, rest)
+          if (hostKey) connections.pin(id, hostKey)
+        }
+        for (const { hostKey, ...input } of all.add) {
+          const { id } = connections.add(input, now())
+          if (hostKey) connections.pin(id, hostKey)
+        }
+        return { added: all.add.length, changed: all.edit.length }
+      })
     },
     'connection:remove': ({ id }) => {
       idle(id, 'removed')

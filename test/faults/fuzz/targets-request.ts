@@ -4,6 +4,8 @@ import { explain, REQUESTS } from '../../../src/core/schemas.ts'
 import type { Random } from '../random.ts'
 import { about, claim, SAFE, type Target } from './target.ts'
 
+const HOST_KEY = { type: 'ssh-ed25519', fingerprint: `SHA256:${'A'.repeat(43)}` }
+
 /** Requests as clients make them. Every one is valid. */
 export const VALID: { readonly [Name in RequestName]: readonly RequestOf<Name>[] } = {
   'operation:start': [
@@ -53,9 +55,19 @@ export const VALID: { readonly [Name in RequestName]: readonly RequestOf<Name>[]
     { id: 1, change: { host: '10.10.0.11', timings: { promptMs: 1 } } },
     { id: 2, change: {} },
   ],
+  'connection:check': [{ rows: [{ host: '10.10.0.11' }] }],
+  'connection:import': [
+    {
+      importId: '0f8fad5b-d9cb-469f-a165-70867728950e',
+      part: 0,
+      parts: 1,
+      add: [{ name: 'web-01', host: 'web-01', username: 'deploy', platform: 'linux' }],
+      edit: [{ id: 1, expected: 'A'.repeat(43), change: { host: '10.10.0.11', hostKey: HOST_KEY } }],
+    },
+  ],
   'connection:remove': [{ id: 1 }],
   'connection:host-key': [{ id: 1 }],
-  'connection:trust': [{ id: 1, hostKey: { type: 'ssh-ed25519', fingerprint: `SHA256:${'A'.repeat(43)}` } }],
+  'connection:trust': [{ id: 1, hostKey: HOST_KEY }],
   'connection:hold': [{ id: 1, by: 'alice', reason: 'CAB-8' }],
   'connection:release': [{ id: 1 }],
   'connection:services': [{ id: 1, despiteLoginHold: true }],
@@ -85,6 +97,8 @@ const KEYS: { readonly [Name in RequestName]: { readonly may: string; readonly m
   'connection:list': { may: '', must: '' },
   'connection:add': { may: CONNECTION_KEYS, must: 'name host username' },
   'connection:edit': { may: 'id change', must: 'id change' },
+  'connection:check': { may: 'rows', must: 'rows' },
+  'connection:import': { may: 'importId part parts add edit', must: 'importId part parts add edit' },
   'connection:remove': { may: 'id', must: 'id' },
   'connection:host-key': { may: 'id', must: 'id' },
   'connection:trust': { may: 'id hostKey', must: 'id hostKey' },
@@ -205,7 +219,8 @@ function whyNot(name: RequestName, input: unknown): string | undefined {
     const inner = { change: CONNECTION_KEYS, hostKey: 'type fingerprint' }[key]
     if (inner !== undefined && strangeKey(value, inner) !== undefined) return `${key} has a key that it may not have`
   }
-  return wrongValue(input)
+  // Bad rows are what it is asked about.
+  return name === 'connection:check' ? undefined : wrongValue(input)
 }
 
 function strangeKey(object: unknown, may: string): string | undefined {

@@ -1,0 +1,37 @@
+import type { ConnectionView } from '../core/protocol.ts'
+import { toConnectionJson } from './json-documents.ts'
+
+export const EXPORT_SCHEMA = 'vosctl/connection-export/v1'
+
+interface ExportDocument {
+  readonly schema: string
+  readonly connections: readonly (Readonly<Record<string, unknown>> & { readonly name: string })[]
+}
+
+/**
+ * Connections as a file that `connections import` reads. Everything is said, defaults too: what a file leaves out stays as
+ * it is when it is imported. A secret is nowhere in it, because the daemon gives none away.
+ */
+export function toExportDocument(connections: readonly ConnectionView[]): ExportDocument {
+  return { schema: EXPORT_SCHEMA, connections: connections.toSorted((a, b) => a.id - b.id).map(toExportEntry) }
+}
+
+function toExportEntry(connection: ConnectionView): ExportDocument['connections'][number] {
+  const { name, host, port, username, platform, service, credential, hostKey } = connection
+  const { algorithms, echo, enter, sudo, timings } = connection
+  return {
+    name,
+    host,
+    port,
+    username,
+    platform,
+    service,
+    ...(credential.type === 'key' ? { key_path: credential.path } : {}),
+    ...(hostKey ? { host_key: hostKey } : {}),
+    algorithms,
+    echo,
+    enter,
+    sudo,
+    ...(Object.keys(timings).length > 0 ? { timings_ms: toConnectionJson(connection)['timings_ms'] } : {}),
+  }
+}
