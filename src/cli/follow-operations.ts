@@ -5,11 +5,12 @@ import type { RoomName } from '../core/protocol.ts'
 import { combineExitStatus, exitStatusFor } from '../core/verdict.ts'
 import { NoAnswerError, type Client } from './client.ts'
 import { isMachine, printJson, type Context } from './context.ts'
-import type { Renderer, Update, Updates } from './follow.ts'
+import type { Missed, Renderer, Update, Updates } from './follow.ts'
 import { LeftError, statusOfSignal, type LeaveSignal } from './leaving.ts'
 import { only } from './only.ts'
 import { chooseRenderer, terminalSize, type RendererName } from './renderers/choose.ts'
-import { renderJsonl, toOperationJson } from './renderers/json.ts'
+import { toOperationJson } from './renderers/json.ts'
+import { renderJsonl } from './renderers/jsonl.ts'
 import { renderNone } from './renderers/none.ts'
 import { renderPlain } from './renderers/plain.ts'
 import { runningWords, stdoutLine, verdictLines } from './renderers/verdict.ts'
@@ -86,12 +87,13 @@ export async function beginWatch(
 ): Promise<Updates> {
   const iterator = client.watch(room, { signal })[Symbol.asyncIterator]()
   // The board before anything was asked for says nothing about what will be.
-  await iterator.next()
+  const { value } = await iterator.next()
   if (signal.aborted) {
     if (signal.reason instanceof LeftError) throw signal.reason
     throw tooLate
   }
-  return { [Symbol.asyncIterator]: () => iterator }
+  const updates = { [Symbol.asyncIterator]: () => iterator }
+  return value?.type === 'snapshot' ? { ...updates, cursor: value.cursor } : updates
 }
 
 export interface Followed {
@@ -101,6 +103,7 @@ export interface Followed {
   readonly single: boolean
   readonly daemonVersion: string
   readonly updates: Updates
+  readonly missed?: Missed | undefined
   readonly departure: Departure
   readonly follower: Follower
 }
@@ -110,14 +113,14 @@ export async function followOperations(context: Context, client: Client, followe
   const { departure, follower, operations, batch } = followed
   const ids = operations.map(({ id }) => id)
   const known = new Map(operations.map((operation) => [operation.id, operation]))
-  const updates = remember(
-    only(followed.updates, ids, (id) => client.request('operation:get', { id })),
-    known,
-  )
+  const { cursor } = followed.updates
+  const ours = only(followed.updates, ids, (id) => client.request('operation:get', { id }))
+  const updates = Object.assign(remember(ours, known), cursor === undefined ? {} : { cursor })
   let last: readonly Operation[]
   try {
     const { verbose } = context.flags
-    last = await follower.render({ operations, batch, updates, verbose, signal: departure.signal }, context.io)
+    const follow = { operations, batch, updates, missed: followed.missed, verbose, signal: departure.signal }
+    last = await follower.render(follow, context.io)
   } catch (error) {
     if (!(error instanceof VosError)) throw error
     throw outOfSight([...known.values()], error.message)
