@@ -8,14 +8,13 @@ import { isMachine, printJson, type Context } from './context.ts'
 import type { Missed, Renderer, Update, Updates } from './follow.ts'
 import { LeftError, statusOfSignal, type LeaveSignal } from './leaving.ts'
 import { only } from './only.ts'
-import { chooseRenderer, terminalSize, type RendererName } from './renderers/choose.ts'
+import { choose, terminalSize, type Choice } from './renderers/choose.ts'
 import { toOperationJson } from './renderers/json.ts'
 import { renderJsonl } from './renderers/jsonl.ts'
 import { renderNone } from './renderers/none.ts'
 import { renderPlain } from './renderers/plain.ts'
 import { runningWords, stdoutLine, verdictLines } from './renderers/verdict.ts'
 import { clean } from './renderers/words.ts'
-import { wantsColour } from './colour.ts'
 import { toListJson } from './json-documents.ts'
 
 /** How a command shows what it follows, decided before anything is asked for: a flag that cannot work starts nothing. */
@@ -27,27 +26,19 @@ export interface Follower {
 
 export async function chooseFollower(context: Context): Promise<Follower> {
   const { flags } = context
-  const name = rendererName(context)
+  const { renderer } = choiceOf(context)
   if (flags.output === 'jsonl') {
     return { render: renderJsonl, live: false }
   }
-  if (flags.quiet || name === 'none') return SILENT
-  if (name === 'plain') return { render: renderPlain, live: false }
+  if (flags.quiet || renderer === 'none') return SILENT
+  if (renderer === 'plain') return { render: renderPlain, live: false }
   return { render: (await import('./renderers/ink.tsx')).renderLive, live: true }
 }
 
-export function rendererName({ io, flags }: Context): RendererName {
+export function choiceOf({ io, flags }: Context): Choice {
   const { env, stdout, stderr } = io
-  return chooseRenderer({
-    env,
-    stdout,
-    stderr,
-    get stdin() {
-      return io.stdin
-    },
-    progress: flags.progress,
-    output: flags.output,
-  })
+  const { progress, output, colour } = flags
+  return choose({ env, stdout, stderr, progress, output, colour })
 }
 
 export const SILENT: Follower = { render: renderNone, live: false }
@@ -183,14 +174,15 @@ function sayResult(context: Context, { single, daemonVersion }: Followed, operat
   }
 }
 
-function verdicts({ io, now }: Context, { batch, follower }: Followed, operations: readonly Operation[]): string[] {
+function verdicts(context: Context, { batch, follower }: Followed, operations: readonly Operation[]): string[] {
+  const { io, now } = context
   return verdictLines(operations, {
     columns: terminalSize(io.stderr, io.env).columns,
     tty: Boolean(io.stderr.isTTY),
     batch,
     now: now(),
     all: !follower.live,
-    colour: wantsColour(io),
+    colour: choiceOf(context).colour.stderr,
   })
 }
 

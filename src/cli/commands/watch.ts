@@ -2,7 +2,7 @@ import { VosError, type ExitStatus } from '../../core/errors.ts'
 import type { Client } from '../client.ts'
 import type { Context } from '../context.ts'
 import type { Update, Updates } from '../follow.ts'
-import { beginDeparture, rendererName, type Departure } from '../follow-operations.ts'
+import { beginDeparture, choiceOf, type Departure } from '../follow-operations.ts'
 import { LeftError, statusOfSignal } from '../leaving.ts'
 import { refuseFromForPeople, type FromOptions } from '../missed.ts'
 import { clean } from '../renderers/words.ts'
@@ -33,7 +33,7 @@ export async function watch(
 }
 
 function refuseWithoutTerminal(context: Context): void {
-  if (rendererName(context) === 'live') return
+  if (choiceOf(context).renderer === 'live') return
   throw new VosError('bad_request', 'watch draws on a terminal, and here it cannot or shall not.', {
     hint: 'For one look: vosctl ps. For a program: vosctl watch -o jsonl. To draw all the same: --progress live.',
   })
