@@ -4,7 +4,6 @@
 module.exports = function start(entry) {
   // Set, not defaulted: a developer's shell says "development", and development React leaks.
   process.env.NODE_ENV = 'production'
-  chooseColour(process.env, process.argv)
   // engine.io-client looks at it, and looking is what loads it: 40 ms for a socket that nobody uses here.
   delete globalThis.WebSocket
   useCompileCache(process.argv[2])
@@ -20,19 +19,5 @@ function useCompileCache(command) {
     require('node:module').enableCompileCache(directory)
   } catch {
     // No home, or a read-only one: slower, nothing else.
-  }
-}
-
-// chalk and Ink print colour on a terminal even with NO_COLOR; FORCE_COLOR=0 is what both obey.
-function chooseColour(env, argv) {
-  const flag = argv.findLast((word) => word === '--color' || word === '--no-color')
-  const forced = env.CLICOLOR_FORCE && env.CLICOLOR_FORCE !== '0'
-  if (flag === '--color') {
-    delete env.NO_COLOR // Node itself warns on stderr about the two together
-    env.FORCE_COLOR = '1'
-  } else if (flag === '--no-color' || env.NO_COLOR || env.TERM === 'dumb') {
-    env.FORCE_COLOR = '0'
-  } else if (forced && !env.FORCE_COLOR) {
-    env.FORCE_COLOR = '1'
   }
 }

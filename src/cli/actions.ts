@@ -30,7 +30,7 @@ export const ACTIONS: Readonly<Record<string, Action>> = {
   watch,
   ps,
   status: (context, [word]) => status(context, word),
-  attach: (context, [word = '']) => attach(context, word),
+  attach: (context, [word = ''], options) => attach(context, word, options),
   wait,
   cancel: (context, [word = '']) => cancel(context, word),
   ack: (context, [word = '']) => ack(context, word),

@@ -16,10 +16,16 @@ export class Board {
   readonly #operations = new Map<string, Operation>()
   #cursor: number | null = null
   #hole = false
+  /** Before the first snapshot: what came after this is somebody's business, but nothing is known to fold it into. */
+  readonly #from: number | null
+
+  constructor(from: number | null = null) {
+    this.#from = from
+  }
 
   /** Ask for what came after this; null before the first snapshot, and after a hole: then the board alone will do. */
   get cursor(): number | null {
-    return this.#hole ? null : this.#cursor
+    return this.#hole ? null : (this.#cursor ?? this.#from)
   }
 
   /** Takes a snapshot over: first the events that were missed, when the daemon still had them, then the board itself. */
@@ -31,7 +37,8 @@ export class Board {
     for (const operation of snapshot.operations) this.#operations.set(operation.id, operation)
     this.#cursor = snapshot.cursor
     const { operations, cursor } = snapshot
-    return [...(missed ?? []), { type: 'snapshot', operations, cursor, gap: again && missed === null }]
+    const since = again || this.#from === null ? {} : { missed: snapshot.missed }
+    return [...(missed ?? []), { type: 'snapshot', operations, cursor, gap: again && missed === null, ...since }]
   }
 
   /** @throws HoleError when an event does not follow on what is known; everything before it has been taken. */

@@ -150,12 +150,13 @@ export class Client {
 
   /**
    * The board and everything that happens on it: snapshot, then events, without gap or duplicate across reconnections.
-   * Ends when the signal aborts. One at a time on a client.
+   * Ends when the signal aborts. One at a time on a client. With `after` the first snapshot brings what was missed since.
    * @throws RefusedError from the iteration when the daemon that came back does not admit this client
    */
-  watch(room: RoomName, options: { readonly signal: AbortSignal }): Updates {
+  watch(room: RoomName, options: { readonly signal: AbortSignal; readonly after?: number | undefined }): Updates {
     const left = new AbortController()
-    const updates = this.#updates(room, AbortSignal.any([options.signal, left.signal, this.#closed.signal]))
+    const signal = AbortSignal.any([options.signal, left.signal, this.#closed.signal])
+    const updates = this.#updates(room, signal, options.after)
     const iterator: AsyncIterator<Update> = {
       next: () => updates.next(),
       // Unlike a generator's own, this one ends a `next` that waits.
@@ -167,8 +168,8 @@ export class Client {
     return { [Symbol.asyncIterator]: () => iterator }
   }
 
-  async *#updates(room: RoomName, signal: AbortSignal): AsyncGenerator<Update, undefined> {
-    const board = new Board()
+  async *#updates(room: RoomName, signal: AbortSignal, from?: number): AsyncGenerator<Update, undefined> {
+    const board = new Board(from)
     let reported = false
     while (!signal.aborted) {
       if (!this.connected) {

@@ -6,6 +6,12 @@ const SERVICE: FlagSpec = { flag: '-s, --service <name>', means: "the service; d
 const FINGERPRINT = 'SHA256:…'
 const PORT = wholeNumber('--port', 1, 65535)
 
+const FROM: FlagSpec = {
+  flag: '--from <seq>',
+  means: 'with -o jsonl: go on after this number of an earlier stream',
+  parse: wholeNumber('--from', 0, Number.MAX_SAFE_INTEGER),
+}
+
 const CONNECTION_FLAGS: readonly FlagSpec[] = [
   { flag: '--host <host>', means: 'host name or address' },
   { flag: '--username <user>', means: 'who logs in' },
@@ -112,6 +118,7 @@ const WATCH: CommandSpec = {
   arguments: '[target...]',
   summary: 'Live dashboard of all operations, for a tmux pane.',
   examples: ['vosctl watch', "vosctl watch 'cucm-*'", 'vosctl watch -o jsonl | jq .type'],
+  flags: [FROM],
   notes: ['Carries no verdict: q leaves with 0.'],
   see: ['ps', 'attach'],
 }
@@ -136,6 +143,7 @@ const ATTACH: CommandSpec = {
   arguments: '<op>',
   summary: 'Follow an operation or a batch; exit with its verdict.',
   examples: ['vosctl attach r-7k2m9q', 'vosctl attach last', 'vosctl attach b-41g0'],
+  flags: [FROM],
   exits: [0, 1, 3, 4, 5, 6, 8, 9],
   see: ['wait', 'cancel'],
 }
@@ -145,6 +153,7 @@ const WAIT: CommandSpec = {
   arguments: '<op...>',
   summary: 'Wait for operations without drawing; exit with their verdict.',
   examples: ['id=$(vosctl restart cucm-pub -d) && vosctl wait "$id" --timeout 30m'],
+  flags: [FROM],
   exits: [0, 1, 3, 4, 5, 6, 8, 9],
   see: ['attach'],
 }
@@ -242,7 +251,8 @@ const CONNECTIONS: CommandSpec = {
     {
       name: 'import',
       arguments: '<file>',
-      summary: 'Add and change connections by a file: YAML, JSON, CSV or ssh_config. Shows the plan, asks, writes once.',
+      summary:
+        'Add and change connections by a file: YAML, JSON, CSV or ssh_config. Shows the plan, asks, writes once.',
       examples: [
         'vosctl connections import cluster.yaml',
         'vosctl connections import hosts.csv --dry-run',

@@ -10,6 +10,7 @@ import { createLineWriter } from './renderers/line-writer.ts'
 export interface Flags {
   readonly output: OutputFormat
   readonly progress: ProgressMode | undefined
+  readonly colour: boolean | undefined
   readonly quiet: boolean
   readonly verbose: boolean
   readonly yes: boolean

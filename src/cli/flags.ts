@@ -11,6 +11,7 @@ export interface GlobalOptions {
   readonly output?: OutputFormat
   readonly json?: boolean
   readonly progress?: ProgressMode
+  readonly color?: boolean
   readonly quiet?: boolean
   readonly verbose?: boolean
   readonly yes?: boolean
@@ -28,6 +29,7 @@ export function toFlags(options: GlobalOptions, env: NodeJS.ProcessEnv): Flags {
   return {
     output: options.json ? 'json' : (options.output ?? outputOf(env)),
     progress: options.progress,
+    colour: options.color,
     quiet: options.quiet ?? isOn(env.VOSCTL_QUIET),
     verbose: options.verbose ?? false,
     yes: options.yes ?? false,

@@ -5,18 +5,17 @@ import type { RoomName } from '../core/protocol.ts'
 import { combineExitStatus, exitStatusFor } from '../core/verdict.ts'
 import { NoAnswerError, type Client } from './client.ts'
 import { isMachine, printJson, type Context } from './context.ts'
-import type { Renderer, Update, Updates } from './follow.ts'
+import type { Missed, Renderer, Update, Updates } from './follow.ts'
 import { LeftError, statusOfSignal, type LeaveSignal } from './leaving.ts'
 import { only } from './only.ts'
 import { readEvents } from './operations.ts'
-import { chooseRenderer, terminalSize, type RendererName } from './renderers/choose.ts'
-import { renderJsonl, toOperationJson } from './renderers/json.ts'
+import { choose, terminalSize, type Choice } from './renderers/choose.ts'
+import { toOperationJson } from './renderers/json.ts'
+import { renderJsonl } from './renderers/jsonl.ts'
 import { renderNone } from './renderers/none.ts'
 import { renderPlain } from './renderers/plain.ts'
-import { excerptOf, runningWords, stdoutLine, verdictLines } from './renderers/verdict.ts'
-import type { DeviceLine } from './renderers/watch-board.ts'
+import { excerptOf, runningWords, stdoutLine, verdictLines, type Excerpt } from './renderers/verdict.ts'
 import { clean } from './renderers/words.ts'
-import { wantsColour } from './colour.ts'
 import { toListJson } from './json-documents.ts'
 
 /** How a command shows what it follows, decided before anything is asked for: a flag that cannot work starts nothing. */
@@ -28,27 +27,19 @@ export interface Follower {
 
 export async function chooseFollower(context: Context): Promise<Follower> {
   const { flags } = context
-  const name = rendererName(context)
+  const { renderer } = choiceOf(context)
   if (flags.output === 'jsonl') {
     return { render: renderJsonl, live: false }
   }
-  if (flags.quiet || name === 'none') return SILENT
-  if (name === 'plain') return { render: renderPlain, live: false }
+  if (flags.quiet || renderer === 'none') return SILENT
+  if (renderer === 'plain') return { render: renderPlain, live: false }
   return { render: (await import('./renderers/ink.tsx')).renderLive, live: true }
 }
 
-export function rendererName({ io, flags }: Context): RendererName {
+export function choiceOf({ io, flags }: Context): Choice {
   const { env, stdout, stderr } = io
-  return chooseRenderer({
-    env,
-    stdout,
-    stderr,
-    get stdin() {
-      return io.stdin
-    },
-    progress: flags.progress,
-    output: flags.output,
-  })
+  const { progress, output, colour } = flags
+  return choose({ env, stdout, stderr, progress, output, colour })
 }
 
 export const SILENT: Follower = { render: renderNone, live: false }
@@ -88,12 +79,13 @@ export async function beginWatch(
 ): Promise<Updates> {
   const iterator = client.watch(room, { signal })[Symbol.asyncIterator]()
   // The board before anything was asked for says nothing about what will be.
-  await iterator.next()
+  const { value } = await iterator.next()
   if (signal.aborted) {
     if (signal.reason instanceof LeftError) throw signal.reason
     throw tooLate
   }
-  return { [Symbol.asyncIterator]: () => iterator }
+  const updates = { [Symbol.asyncIterator]: () => iterator }
+  return value?.type === 'snapshot' ? { ...updates, cursor: value.cursor } : updates
 }
 
 export interface Followed {
@@ -103,6 +95,7 @@ export interface Followed {
   readonly single: boolean
   readonly daemonVersion: string
   readonly updates: Updates
+  readonly missed?: Missed | undefined
   readonly departure: Departure
   readonly follower: Follower
 }
@@ -112,14 +105,14 @@ export async function followOperations(context: Context, client: Client, followe
   const { departure, follower, operations, batch } = followed
   const ids = operations.map(({ id }) => id)
   const known = new Map(operations.map((operation) => [operation.id, operation]))
-  const updates = remember(
-    only(followed.updates, ids, (id) => client.request('operation:get', { id })),
-    known,
-  )
+  const { cursor } = followed.updates
+  const ours = only(followed.updates, ids, (id) => client.request('operation:get', { id }))
+  const updates = Object.assign(remember(ours, known), cursor === undefined ? {} : { cursor })
   let last: readonly Operation[]
   try {
     const { verbose } = context.flags
-    last = await follower.render({ operations, batch, updates, verbose, signal: departure.signal }, context.io)
+    const follow = { operations, batch, updates, missed: followed.missed, verbose, signal: departure.signal }
+    last = await follower.render(follow, context.io)
   } catch (error) {
     if (!(error instanceof VosError)) throw error
     throw outOfSight([...known.values()], error.message)
@@ -150,7 +143,7 @@ async function* remember(updates: AsyncIterable<Update>, known: Map<string, Oper
 }
 
 /** What a person wants to see of one that did not go well; without an answer its last line must do. */
-async function readExcerpt({ io }: Context, client: Client, operations: readonly Operation[]): Promise<DeviceLine[]> {
+async function readExcerpt({ io }: Context, client: Client, operations: readonly Operation[]): Promise<Excerpt> {
   const [only, ...others] = operations
   if (!only || others.length > 0 || !io.stderr.isTTY || only.status === 'completed' || only.lastLine === null) return []
   try {
@@ -165,7 +158,7 @@ function sayVerdict(
   context: Context,
   followed: Followed,
   operations: readonly Operation[],
-  excerpt: readonly DeviceLine[],
+  excerpt: Excerpt,
 ): ExitStatus {
   const status = combineExitStatus(operations.map((operation) => exitStatusFor(operation) ?? exitStatus('pending')))
   sayResult(context, followed, operations)
@@ -200,11 +193,12 @@ function sayResult(context: Context, { single, daemonVersion }: Followed, operat
 }
 
 function verdicts(
-  { io, now }: Context,
+  context: Context,
   { batch, follower }: Followed,
   operations: readonly Operation[],
-  excerpt: readonly DeviceLine[],
+  excerpt: Excerpt,
 ): string[] {
+  const { io, now } = context
   return verdictLines(operations, {
     excerpt,
     columns: terminalSize(io.stderr, io.env).columns,
@@ -212,7 +206,7 @@ function verdicts(
     batch,
     now: now(),
     all: !follower.live,
-    colour: wantsColour(io),
+    colour: choiceOf(context).colour.stderr,
   })
 }
 

@@ -8,6 +8,8 @@ export type Update =
       readonly operations: readonly Operation[]
       readonly cursor: number
       readonly gap: boolean
+      /** At the beginning of a watch that goes on after a place in the journal: what was recorded since; null: gone. */
+      readonly missed?: readonly RecordedEvent[] | null
     }
   /** One event and the operation after it. */
   | { readonly type: 'event'; readonly recorded: RecordedEvent; readonly operation: Operation }
@@ -16,7 +18,17 @@ export type Update =
   /** The daemon is gone since `since` (this machine's clock); a snapshot follows when it is back. */
   | { readonly type: 'disconnected'; readonly since: number }
 
-export type Updates = AsyncIterable<Update>
+/** `cursor` is where they begin in the journal, where somebody knows. */
+export type Updates = AsyncIterable<Update> & { readonly cursor?: number }
+
+/** What a reader missed while it was cut off: an event, with the operation as it was after it. */
+export type Passed = Pick<Extract<Update, { type: 'event' }>, 'recorded' | 'operation'>
+
+/** The reader has seen everything up to `from`; null in the place of what it missed: nobody can tell. */
+export interface Missed {
+  readonly from: number
+  readonly passed: readonly Passed[] | null
+}
 
 /** Where a command writes and what it knows of its surroundings; a command never touches `process` itself. */
 export interface Io {
@@ -32,6 +44,7 @@ export interface Follow {
   readonly operations: readonly Operation[]
   readonly batch: string | null
   readonly updates: Updates
+  readonly missed?: Missed | undefined
   /** Show device lines too. */
   readonly verbose: boolean
   /** Aborts when this client shall leave (Ctrl-C, a signal, its --timeout). The operations go on. */

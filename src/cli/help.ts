@@ -103,7 +103,8 @@ function environment(): string[] {
     'Variables. A flag of the same meaning wins. No secret is ever read from the environment.',
     '',
     ...fields([
-      ['NO_COLOR, FORCE_COLOR, CLICOLOR_FORCE', 'colour off, on, on'],
+      ['NO_COLOR, FORCE_COLOR, CLICOLOR_FORCE', 'colour off, on, on; set to nothing they say nothing'],
+      ['CLICOLOR=0', 'no colour'],
       ['TERM=dumb', 'no colour, and plain lines'],
       ['ACCESSIBLE', 'plain lines, a sign of life every 30 s'],
       ['CI', 'plain lines even on a terminal'],
@@ -163,10 +164,14 @@ function json(): string[] {
       ['vosctl/log/v1', 'logs'],
       ['vosctl/daemon/v1', 'daemon start, stop, restart, status'],
       ['vosctl/daemon-log/v1', 'daemon logs'],
+      [
+        'vosctl/event/v1',
+        '-o jsonl of restart, test, verify, attach, wait, watch: hello, snapshot, events, result or bye',
+      ],
       ['vosctl/error/v1', 'an error, on stdout; stderr stays empty; the exit status is the same'],
     ]),
     '',
     'Times are RFC 3339 UTC with milliseconds, durations whole milliseconds, unknown is null.',
-    'Fields are only ever added.',
+    'Fields are only ever added. "seq" says how far a stream has come: --from <seq> goes on after it. Schemas: docs/json.md.',
   ]
 }

@@ -2,6 +2,7 @@ import { VERSION } from '../core/version.ts'
 import { enter } from './enter.ts'
 import type { Io } from './follow.ts'
 import { LEAVE_SIGNALS, Leaving } from './leaving.ts'
+import { settleColour } from './renderers/choose.ts'
 import { guardStream } from './renderers/line-writer.ts'
 
 /** The only file that ends the process. */
@@ -15,7 +16,10 @@ async function main(argv: readonly string[]): Promise<number> {
   for (const signal of LEAVE_SIGNALS) process.on(signal, () => leaving.receive(signal))
   process.on('uncaughtException', (error) => void dieOf(error, argv))
   process.on('unhandledRejection', (error) => void dieOf(error, argv))
-  const { stdout, stderr, env } = process
+  const { stdout, stderr } = process
+  // Commands see what the person has set, libraries what was made of it.
+  const env = { ...process.env }
+  settleColour(process.env, stderr, argv)
   const io: Io = {
     stdout,
     stderr,

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { renderJsonl, toErrorJson, toEventJson, toOperationJson } from '../../src/cli/renderers/json.ts'
+import { toErrorJson, toEventJson, toOperationJson } from '../../src/cli/renderers/json.ts'
+import { EventLines, renderJsonl } from '../../src/cli/renderers/jsonl.ts'
 import {
   at,
   createSource,
@@ -199,13 +200,14 @@ describe('the jsonl renderer', () => {
     vi.useRealTimers()
   })
 
-  function start(options: { readonly from?: number; readonly signal?: AbortSignal } = {}) {
+  function start(options: { readonly from?: number; readonly cursor?: number; readonly signal?: AbortSignal } = {}) {
     const one = sampleRestart()
     const fake = fakeIo()
     const source = createSource()
     const operation = one.after(options.from ?? 1)
+    const updates = Object.assign(source.updates, options.cursor === undefined ? {} : { cursor: options.cursor })
     const ended = renderJsonl(
-      followOf([operation], { updates: source.updates, ...(options.signal ? { signal: options.signal } : {}) }),
+      followOf([operation], { updates, ...(options.signal ? { signal: options.signal } : {}) }),
       fake.io,
     )
     const lines = () => linesOf(fake.stdout()).map((line) => JSON.parse(line) as Record<string, unknown>)
@@ -215,9 +217,9 @@ describe('the jsonl renderer', () => {
   const turn = () => new Promise((resolve) => setImmediate(resolve))
 
   test('says hello, shows the board, numbers the events, and ends with the result', async () => {
-    const { one, source, ended, lines, operation, fake } = start()
-    const cursor = one.recorded[0]?.cursor ?? 0
-    source.push({ type: 'snapshot', operations: [operation], cursor, gap: false }, ...eventsOf(one, 1))
+    const cursor = 4100
+    const { one, source, ended, lines, fake } = start({ cursor })
+    source.push(...eventsOf(one, 1))
     await ended
     await turn()
     expect(types(lines())).toBe(
@@ -245,26 +247,27 @@ describe('the jsonl renderer', () => {
     await ended
   })
 
-  test('late is told once', async () => {
-    const { source, ended, lines, one } = start({ from: 10 })
-    await vi.advanceTimersByTimeAsync(300_000)
-    await turn()
-    expect(lines().filter(({ type }) => type === 'late')).toHaveLength(1)
-    source.push(...eventsOf(one, 10))
-    await ended
+  test('late is an event like the others, and says by how much', () => {
+    const one = scene('r-7k2m9q', 'cucm-pub', '14:02:11', [
+      ...sentAt('14:02:11'),
+      ...moving('14:02:54', 'starting'),
+      ['14:07:00', { type: 'late', usualMs: 270_000 }],
+    ])
+    const [late] = one.recorded.slice(-1)
+    expect(late && toEventJson(late, one.operation)).toMatchObject({ type: 'late', usual_ms: 270_000, late_ms: 19_000 })
   })
 
   test('a lost stretch is a gap, and says after which number', async () => {
-    const { source, ended, lines, one, operation } = start()
+    const { source, ended, lines, one } = start({ cursor: 4101 })
     source.push(
-      { type: 'snapshot', operations: [operation], cursor: 4101, gap: false },
       { type: 'disconnected', since: at('14:03:00') },
       { type: 'snapshot', operations: [one.operation], cursor: 4200, gap: true },
     )
     await ended
     await turn()
     expect(types(lines())).toBe('hello snapshot disconnected gap snapshot result')
-    expect(lines()[3]).toMatchObject({ seq: 4200, after: 4101 })
+    expect(lines()[3]).toMatchObject({ seq: 4200, after: 4101, from: 4201 })
+    expect(lines()[4]).toMatchObject({ seq: 4200, gap: true })
   })
 
   test('who leaves gets a bye, and a result without an exit code', async () => {
@@ -273,7 +276,7 @@ describe('the jsonl renderer', () => {
     left.abort()
     await ended
     await turn()
-    expect(types(lines())).toBe('hello bye result')
+    expect(types(lines())).toBe('hello snapshot bye result')
     expect(lines().at(-1)).toMatchObject({ exit_code: null })
   })
 
@@ -293,5 +296,66 @@ describe('the jsonl renderer', () => {
     const lines = linesOf(fake.stdout()).map((line) => JSON.parse(line) as Record<string, unknown>)
     expect(lines.filter(({ type }) => type === 'result')).toHaveLength(1)
     expect(fake.stdout()).not.toContain('\\u001b')
+  })
+})
+
+describe('the lines of a stream', () => {
+  function stream() {
+    const said: Record<string, unknown>[] = []
+    let now = at('14:00:00')
+    const lines = new EventLines(
+      (line) => said.push(JSON.parse(line) as Record<string, unknown>),
+      () => now,
+    )
+    const beat = (time: string, cursor = 4000) => {
+      now = at(time)
+      lines.take({ type: 'heartbeat', now, cursor })
+    }
+    return { lines, said, beat, types: () => said.map(({ type }) => type).join(' ') }
+  }
+  const missedBy = (numbers: readonly number[]) => {
+    const { recorded, after } = sampleRestart()
+    return numbers.map((cursor, index) => {
+      const event = recorded[index]
+      if (!event) throw new Error('the sample is too short')
+      return { recorded: { ...event, cursor }, operation: after(index + 1) }
+    })
+  }
+
+  test('a silent stream says soon that it lives, and then once a minute, with the place that it has reached', () => {
+    const { lines, said, beat, types } = stream()
+    lines.hello({})
+    lines.snapshot([], 17)
+    for (const time of ['14:00:05', '14:00:10', '14:01:00', '14:01:05', '14:01:10']) beat(time)
+    expect(types()).toBe('hello snapshot heartbeat heartbeat')
+    expect(said[3]).toMatchObject({ seq: 17, at: iso('14:01:05') })
+    lines.say('disconnected')
+    for (const time of ['14:01:15', '14:02:05', '14:02:10']) beat(time)
+    expect(types()).toBe('hello snapshot heartbeat heartbeat disconnected heartbeat')
+  })
+
+  test.each<[string, readonly number[], string]>([
+    ['nothing is missing', [11, 12, 13], '11 12 13'],
+    ['the beginning was pruned', [12, 13], 'gap 10-12, 12 13'],
+    ['a piece was pruned', [11, 13], '11 gap 11-13, 13'],
+    ['the end was pruned', [11, 12], '11 12 gap 12-14,'],
+    ['all of it was pruned', [], 'gap 10-14,'],
+  ])('after a cut, when %s', (_, numbers, expected) => {
+    const { lines, said } = stream()
+    lines.missed({ from: 10, passed: missedBy(numbers) }, 13, true, () => true)
+    const words = said.map(({ type, seq, after, from }) =>
+      type === 'gap' ? `gap ${Number(after)}-${Number(from)},` : String(seq),
+    )
+    expect(words.join(' ')).toBe(expected)
+    expect(said.at(-1)).toMatchObject({ seq: 13 })
+  })
+
+  test.each([
+    ['too far behind', { from: 10, passed: null }],
+    ['of another journal', { from: 9000, passed: [] }],
+  ])('a place %s is one gap up to the snapshot', (_, missed) => {
+    const { lines, said } = stream()
+    lines.missed(missed, 6000, true, () => true)
+    expect(said).toEqual([expect.objectContaining({ type: 'gap', after: missed.from, from: 6001, seq: 6000 })])
   })
 })

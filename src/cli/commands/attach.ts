@@ -1,5 +1,8 @@
 import type { ExitStatus } from '../../core/errors.ts'
+import type { Operation } from '../../core/operation.ts'
+import { NoAnswerError, type Client } from '../client.ts'
 import type { Context } from '../context.ts'
+import type { Missed, Updates } from '../follow.ts'
 import {
   beginDeparture,
   beginWatch,
@@ -10,21 +13,28 @@ import {
   type Follower,
   stillRunning,
 } from '../follow-operations.ts'
+import { passedEvents, refuseFromForPeople, type FromOptions } from '../missed.ts'
 import { findOperations } from '../operations.ts'
 import { batchOf } from '../renderers/words.ts'
 
 /** Follows an operation that was started elsewhere, or a batch of them; ends with their verdict. */
-export async function attach(context: Context, word: string): Promise<ExitStatus> {
-  return await join(context, [word], await chooseFollower(context))
+export async function attach(context: Context, word: string, options: FromOptions): Promise<ExitStatus> {
+  return await join(context, [word], await chooseFollower(context), options)
 }
 
 /** The same without drawing, for scripts. */
-export async function wait(context: Context, words: readonly string[]): Promise<ExitStatus> {
+export async function wait(context: Context, words: readonly string[], options: FromOptions): Promise<ExitStatus> {
   const drawn = context.flags.output === 'jsonl' || context.flags.progress !== undefined
-  return await join(context, words, drawn ? await chooseFollower(context) : SILENT)
+  return await join(context, words, drawn ? await chooseFollower(context) : SILENT, options)
 }
 
-async function join(context: Context, words: readonly string[], follower: Follower): Promise<ExitStatus> {
+async function join(
+  context: Context,
+  words: readonly string[],
+  follower: Follower,
+  options: FromOptions,
+): Promise<ExitStatus> {
+  refuseFromForPeople(context, options)
   const client = await context.connect({ revive: true })
   const found = await findOperations(client, words, context.user)
   using departure = beginDeparture(context)
@@ -38,6 +48,7 @@ async function join(context: Context, words: readonly string[], follower: Follow
   )
   const single = words.length === 1 && operations.length === 1
   const daemonVersion = client.info.version
+  const from = options.from === undefined ? {} : await missedBy(client, operations, updates, options.from)
   return await followOperations(context, client, {
     operations,
     batch: batchOf(operations),
@@ -46,5 +57,34 @@ async function join(context: Context, words: readonly string[], follower: Follow
     updates,
     departure,
     follower,
+    ...from,
   })
+}
+
+/**
+ * What became of these operations after `from`, up to where the updates begin, and the operations as they stood there:
+ * the rest comes as it happens, so that every event is told once and in order.
+ */
+async function missedBy(
+  client: Client,
+  operations: readonly Operation[],
+  updates: Updates,
+  from: number,
+): Promise<{ readonly missed: Missed; readonly operations: readonly Operation[] }> {
+  const cursor = updates.cursor ?? -1
+  try {
+    const ids = operations.map(({ id }) => id)
+    const events = await passedEvents(client, ids, (recorded) => recorded.cursor <= cursor)
+    const then = new Map(events.map(({ operation }) => [operation.id, operation]))
+    if (then.size === operations.length) {
+      const passed = events.filter(({ recorded }) => recorded.cursor > from)
+      return {
+        missed: { from, passed },
+        operations: operations.map((operation) => then.get(operation.id) ?? operation),
+      }
+    }
+  } catch (error) {
+    if (!(error instanceof NoAnswerError)) throw error
+  }
+  return { missed: { from, passed: null }, operations }
 }

@@ -20,34 +20,76 @@ export interface TerminalSize {
 export const MIN_COLUMNS = 40
 export const MIN_ROWS = 8
 
-/**
- * The one place that decides how progress is shown. It is drawn on stderr, so only stderr must be a terminal: stdout may
- * be a pipe. A flag that asks for the impossible is an error; the variable of the same meaning is only a wish.
- */
-export function chooseRenderer(surroundings: {
+/** What a command knows before it shows anything. */
+export interface Surroundings {
   readonly env: NodeJS.ProcessEnv
-  readonly stdin: Terminal
   readonly stdout: Terminal
   readonly stderr: Terminal
   /** The value of --progress, when it was given. */
   readonly progress?: ProgressMode | undefined
+  /** --color or --no-color, the last of them. */
+  readonly colour?: boolean | undefined
   readonly output: OutputFormat
-}): RendererName {
-  const { env, stderr, output } = surroundings
+}
+
+export interface Choice {
+  /** What draws progress on stderr. */
+  readonly renderer: RendererName
+  readonly colour: { readonly stdout: boolean; readonly stderr: boolean }
+}
+
+/**
+ * The one place that decides how things are shown, for each stream by itself. Progress is drawn on stderr, so only that
+ * must be a terminal: stdout may be a pipe, and so may stdin: a dashboard without keys is left with Ctrl-C. A flag that
+ * asks for the impossible is an error; the variable of the same meaning is only a wish. A variable that is set to nothing
+ * is not set.
+ */
+export function choose(surroundings: Surroundings): Choice {
+  const { env, stdout, stderr, colour } = surroundings
+  return {
+    renderer: chooseRenderer(surroundings),
+    colour: { stdout: wantsColour(stdout, env, colour), stderr: wantsColour(stderr, env, colour) },
+  }
+}
+
+function chooseRenderer({ env, stderr, output, progress = 'auto' }: Surroundings): RendererName {
   const obstacle = obstacleToDrawing(stderr, env)
-  const asked = surroundings.progress ?? 'auto'
-  if (asked === 'live' && obstacle !== null) {
+  if (progress === 'live' && obstacle !== null) {
     throw new VosError('bad_request', `--progress live cannot be drawn: ${obstacle}.`, {
       hint: 'Use --progress plain, or leave the flag out.',
     })
   }
-  if (asked !== 'auto') return asked
+  if (progress !== 'auto') return progress
   // A program reads the answer: nothing may stand beside it.
   if (output === 'json' || output === 'jsonl') return 'none'
   const wished = wish(env.VOSCTL_PROGRESS)
   if (wished === 'plain' || wished === 'none') return wished
   if (obstacle !== null) return 'plain'
   return wished === 'live' || !prefersPlain(env) ? 'live' : 'plain'
+}
+
+/** What a person said last counts, then who wants none, then who insists, then what the stream is. */
+function wantsColour(stream: Terminal, env: NodeJS.ProcessEnv, flag: boolean | undefined): boolean {
+  if (flag !== undefined) return flag
+  if (env.NO_COLOR || env.TERM === 'dumb') return false
+  if (env.FORCE_COLOR) return !['0', 'false'].includes(env.FORCE_COLOR)
+  if (env.CLICOLOR_FORCE && env.CLICOLOR_FORCE !== '0') return true
+  return Boolean(stream.isTTY) && env.CLICOLOR !== '0'
+}
+
+/**
+ * Makes the libraries obey that look at stdout and at variables of their own choice: FORCE_COLOR is what all follow.
+ * Ink, chalk and parts of Node read it while they load, so this comes before everything that may load them. NO_COLOR goes
+ * where colour is on: Node warns about the two together, on the person's screen.
+ */
+export function settleColour(env: NodeJS.ProcessEnv, stderr: Terminal, argv: readonly string[]): void {
+  const end = argv.indexOf('--')
+  const words = end === -1 ? argv : argv.slice(0, end)
+  const flag = words.findLast((word) => word === '--color' || word === '--no-color')
+  const on = wantsColour(stderr, env, flag === undefined ? undefined : flag === '--color')
+  if (on) delete env.NO_COLOR
+  if (!on) env.FORCE_COLOR = '0'
+  else if (!['1', '2', '3'].includes(env.FORCE_COLOR ?? '')) env.FORCE_COLOR = '1'
 }
 
 /** Columns and rows; COLUMNS and LINES stand in where the terminal reports 0. Zero when nobody knows. */

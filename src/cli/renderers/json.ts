@@ -1,12 +1,8 @@
 import { exitStatusOf, type ErrorInfo } from '../../core/errors.ts'
-import { isSettled, type Operation, type OperationEvent, type RecordedEvent } from '../../core/operation.ts'
+import { isSettled, type Operation, type RecordedEvent } from '../../core/operation.ts'
 import type { Refusal } from '../../core/protocol.ts'
 import { sanitise } from '../../core/text.ts'
 import { exitStatusFor } from '../../core/verdict.ts'
-import type { Renderer } from '../follow.ts'
-import { followToEnd } from './follow-to-end.ts'
-import { createLineWriter } from './line-writer.ts'
-import { combinedStatus } from './verdict.ts'
 import { deadlineAt, standingAt, stateWord, usualWords } from './words.ts'
 
 /** What scripts read. Fields are only ever added; unknown is null; durations are whole milliseconds. */
@@ -80,100 +76,9 @@ export function toEventJson(recorded: RecordedEvent, operation: Operation): Json
     v: 1,
     seq: recorded.cursor,
     at: time(recorded.at),
-    ...eventFields(recorded.event, operation),
+    ...eventFields(recorded, operation),
     op: operation.id,
     connection: operation.connection.name,
-  }
-}
-
-/**
- * A line of JSON on stdout for everything that happens, the last one with `"type":"result"`. Lines that are no event of
- * the journal (progress, late) carry no `seq`.
- */
-export const renderJsonl: Renderer = async (follow, io) => {
-  const writeLine = createLineWriter(io.stdout)
-  const write = (line: JsonObject) => writeLine(JSON.stringify({ v: 1, ...line }))
-  const current = new Map(follow.operations.map((operation) => [operation.id, operation]))
-  const lastPercent = new Map<string, number>()
-  const late = new Set<string>()
-  let cursor: number | null = null
-  let began = false
-
-  const snapshot = (operations: readonly Operation[]) => {
-    began = true
-    const now = Date.now()
-    const items = operations.map((operation) => toOperationJson(operation, now))
-    write({ seq: cursor, at: time(now), type: 'snapshot', operations: items })
-  }
-  const tick = () => {
-    const now = Date.now()
-    for (const operation of current.values()) {
-      if (isSettled(operation) || operation.beganAt === null) continue
-      const { percent, elapsedMs, remainingMs, lateMs } = standingAt(operation, now)
-      const line = { seq: null, at: time(now), op: operation.id, connection: operation.connection.name }
-      if (lateMs !== null && !late.has(operation.id)) {
-        late.add(operation.id)
-        write({ ...line, type: 'late', late_ms: lateMs })
-      }
-      if (lastPercent.get(operation.id) === percent) continue
-      lastPercent.set(operation.id, percent)
-      const eta = remainingMs === null ? null : time(now + remainingMs)
-      write({
-        ...line,
-        type: 'progress',
-        phase: operation.phase,
-        progress: percent,
-        elapsed_ms: elapsedMs,
-        eta_at: eta,
-      })
-    }
-  }
-
-  const start = Date.now()
-  write({
-    seq: null,
-    at: time(start),
-    type: 'hello',
-    schema: 'vosctl/event/v1',
-    batch: follow.batch,
-    operations: follow.operations.map(({ id }) => id),
-  })
-  const timer = setInterval(tick, 1000)
-  try {
-    const operations = await followToEnd(follow, (update, changes) => {
-      for (const { after } of changes) current.set(after.id, after)
-      switch (update.type) {
-        case 'snapshot':
-          if (update.gap) write({ seq: update.cursor, at: time(Date.now()), type: 'gap', after: cursor })
-          cursor = update.cursor
-          snapshot([...current.values()])
-          break
-        case 'event':
-          if (!began) snapshot(follow.operations)
-          cursor = update.recorded.cursor
-          if (changes.length > 0) write(toEventJson(update.recorded, update.operation))
-          break
-        case 'heartbeat':
-          break
-        case 'disconnected':
-          write({ seq: cursor, at: time(Date.now()), type: 'disconnected', since: time(update.since) })
-          break
-        default:
-          update satisfies never
-      }
-    })
-    const now = Date.now()
-    if (follow.signal.aborted) write({ seq: cursor, at: time(now), type: 'bye', message: 'the operations go on' })
-    write({
-      seq: cursor,
-      at: time(now),
-      type: 'result',
-      exit_code: combinedStatus(operations),
-      operations: operations.map((operation) => toOperationJson(operation, now)),
-    })
-    return operations
-  } finally {
-    clearInterval(timer)
   }
 }
 
@@ -196,7 +101,7 @@ function failureJson({ code, message, hint, deviceLines }: ErrorInfo): JsonObjec
   return { name: code, message: text(message), hint: text(hint), device_lines: (deviceLines ?? []).map(sanitise) }
 }
 
-function eventFields(event: OperationEvent, operation: Operation): JsonObject {
+function eventFields({ event, at }: RecordedEvent, operation: Operation): JsonObject {
   switch (event.type) {
     case 'accepted':
       return {
@@ -240,7 +145,7 @@ function eventFields(event: OperationEvent, operation: Operation): JsonObject {
     case 'silent':
       return { type: 'silent', for_ms: event.forMs }
     case 'late':
-      return { type: 'late', usual_ms: event.usualMs }
+      return { type: 'late', usual_ms: event.usualMs, late_ms: standingAt(operation, at).lateMs }
     case 'clock':
       return { type: 'clock', moved_ms: event.byMs }
     case 'evidence':

@@ -2,7 +2,7 @@ import { styleText } from 'node:util'
 import { formatDuration } from '../../core/duration.ts'
 import { isLook, needsAcknowledgement, type Operation, type RecordedEvent } from '../../core/operation.ts'
 import { combineExitStatus, exitStatusFor } from '../../core/verdict.ts'
-import type { DeviceLine } from './watch-board.ts'
+import { joinLines, type DeviceLine } from './watch-board.ts'
 import { cut, displayWidth, fit, spread } from './width.ts'
 import {
   aboutWords,
@@ -18,6 +18,8 @@ import {
   verdictWord,
 } from './words.ts'
 
+export type Excerpt = readonly Pick<DeviceLine, 'at' | 'text'>[]
+
 export interface VerdictOptions {
   /** Of the terminal; 0 when nobody knows. */
   readonly columns: number
@@ -29,7 +31,7 @@ export interface VerdictOptions {
   readonly all?: boolean
   readonly colour?: boolean
   /** What the device printed last, for a single operation that did not go well. */
-  readonly excerpt?: readonly DeviceLine[]
+  readonly excerpt?: Excerpt
 }
 
 /**
@@ -56,20 +58,17 @@ export function endingLine(operation: Operation, nameWidth: number): string {
 }
 
 /** The last `count` lines that the device printed; one that it said again and again stands at both of its ends. */
-export function excerptOf(events: readonly RecordedEvent[], count = 3): DeviceLine[] {
-  const lines: DeviceLine[] = []
-  let isAgain = false
-  for (const { at, event } of events) {
-    if (event.type === 'line') lines.push({ at, text: event.text })
-    else if (event.type === 'gap') lines.push({ at, text: event.lastLine })
-    else if (event.type !== 'repeated' || lines.length === 0) continue
-    else {
-      const { text } = (isAgain ? lines.pop() : lines.at(-1)) ?? { text: '' }
-      lines.push({ at, text })
-    }
-    isAgain = event.type === 'repeated'
-  }
-  return lines.slice(-count)
+export function excerptOf(events: readonly RecordedEvent[], count = 3): Excerpt {
+  return joinLines([], events)
+    .flatMap(({ at, text, again, lastAt }) =>
+      again > 0
+        ? [
+            { at, text },
+            { at: lastAt, text },
+          ]
+        : [{ at, text }],
+    )
+    .slice(-count)
 }
 
 /** How wide the column of names must be. */

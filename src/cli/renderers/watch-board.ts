@@ -109,7 +109,7 @@ export class WatchBoard {
       this.#operations.set(update.operation.id, update.operation)
       const { operationId, event } = update.recorded
       if (LINE_EVENTS.includes(event.type)) {
-        this.#setLines(operationId, joined(this.#lines.get(operationId) ?? [], [update.recorded]))
+        this.#setLines(operationId, joinLines(this.#lines.get(operationId) ?? [], [update.recorded]))
       }
     }
     if (update.type === 'snapshot') {
@@ -133,7 +133,7 @@ export class WatchBoard {
     if (!this.#operations.has(id)) return
     const last = events.at(-1)?.seq ?? 0
     const newer = (this.#lines.get(id) ?? []).filter(({ seq }) => seq > last)
-    this.#setLines(id, [...joined([], events), ...newer])
+    this.#setLines(id, [...joinLines([], events), ...newer])
   }
 
   frame(now: number): WatchFrame {
@@ -183,7 +183,7 @@ export class WatchBoard {
 }
 
 /** The lines with what these events add; a line that came again stays one. */
-function joined(lines: readonly DeviceLine[], events: readonly RecordedEvent[]): readonly DeviceLine[] {
+export function joinLines(lines: readonly DeviceLine[], events: readonly RecordedEvent[]): readonly DeviceLine[] {
   const all = [...lines]
   for (const { event, at, seq } of events) {
     const last = all.at(-1)
