@@ -242,7 +242,8 @@ const CONNECTIONS: CommandSpec = {
     {
       name: 'import',
       arguments: '<file>',
-      summary: 'Add and change connections by a file: YAML, JSON, CSV or ssh_config. Shows the plan, asks, writes once.',
+      summary:
+        'Add and change connections by a file: YAML, JSON, CSV or ssh_config. Shows the plan, asks, writes once.',
       examples: [
         'vosctl connections import cluster.yaml',
         'vosctl connections import hosts.csv --dry-run',

@@ -138,7 +138,7 @@ function toText(field: FieldName, values: Partial<ImportedConnection>): string |
     const limits = Object.entries(value).map(([name, ms]) => `${name.replace(/Ms$/, '')} ${String(ms)}`)
     return limits.length === 0 ? 'none' : limits.join(', ')
   }
-  return clean(String(value as string | number | boolean))
+  return clean(String(value))
 }
 
 function keyWords({ type, fingerprint }: NonNullable<ImportedConnection['hostKey']>): string {
