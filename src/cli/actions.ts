@@ -6,8 +6,10 @@ import { completion } from './commands/completion.ts'
 import * as connections from './commands/connections.ts'
 import * as credentials from './commands/credentials.ts'
 import * as daemon from './commands/daemon.ts'
+import { exportConnections } from './commands/export.ts'
 import { hold, release } from './commands/hold.ts'
 import { history } from './commands/history.ts'
+import { importConnections } from './commands/import.ts'
 import { logs } from './commands/logs.ts'
 import { ps } from './commands/ps.ts'
 import { restart } from './commands/restart.ts'
@@ -45,10 +47,8 @@ export const ACTIONS: Readonly<Record<string, Action>> = {
   'connections show': (context, [word = '']) => connections.showConnection(context, word),
   'connections edit': (context, [word = ''], options) => connections.editConnection(context, word, options),
   'connections remove': (context, [word = '']) => connections.removeConnection(context, word),
-  'connections import': async (context, [file = ''], options) =>
-    (await import('./commands/import.ts')).importConnections(context, file, options),
-  'connections export': async (context, words, options) =>
-    (await import('./commands/export.ts')).exportConnections(context, words, options),
+  'connections import': (context, [file = ''], options) => importConnections(context, file, options),
+  'connections export': exportConnections,
   'connections trust': (context, [word = ''], options) => connections.trustConnection(context, word, options),
   'connections services': (context, [word = '']) => connections.listServices(context, word),
   'credentials set': (context, [word = ''], options) => credentials.setCredential(context, word, options),

@@ -251,8 +251,7 @@ const CONNECTIONS: CommandSpec = {
     {
       name: 'import',
       arguments: '<file>',
-      summary:
-        'Add and change connections by a file: YAML, JSON, CSV or ssh_config. Shows the plan, asks, writes once.',
+      summary: 'Add and change connections by a file (YAML, JSON, CSV, ssh_config): plan, question, one write.',
       examples: [
         'vosctl connections import cluster.yaml',
         'vosctl connections import hosts.csv --dry-run',
@@ -285,7 +284,7 @@ const CONNECTIONS: CommandSpec = {
     {
       name: 'export',
       arguments: '[target...]',
-      summary: 'Print connections as a file that import reads: all, or those that are named. Holds no secret.',
+      summary: 'Print connections as a file that import reads: all, or those that are named.',
       examples: ['vosctl connections export > cluster.yaml', "vosctl connections export 'cucm-*' --format json"],
       flags: [
         { flag: '--format <format>', means: 'yaml or json; default yaml', parse: choice('--format', ['yaml', 'json']) },

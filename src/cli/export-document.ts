@@ -1,7 +1,6 @@
 import type { ConnectionView } from '../core/protocol.ts'
+import { EXPORT_SCHEMA } from './import/fields.ts'
 import { toConnectionJson } from './json-documents.ts'
-
-export const EXPORT_SCHEMA = 'vosctl/connection-export/v1'
 
 interface ExportDocument {
   readonly schema: string

@@ -47,9 +47,19 @@ describe('one connection', () => {
 
   it('has every field in every format that can say it', async () => {
     const all = {
-      ...{ name: 'x', host: 'h', port: 22, username: 'u', platform: 'linux', service: 'nginx', key_path: '~/id' },
+      name: 'x',
+      host: 'h',
+      port: 22,
+      username: 'u',
+      platform: 'linux',
+      service: 'nginx',
+      key_path: '~/id',
       host_key: { type: 'ssh-ed25519', fingerprint: 'SHA256:A' },
-      ...{ algorithms: 'modern', algorithms_reason: 'old', echo: false, enter: 'lf', sudo: true },
+      algorithms: 'modern',
+      algorithms_reason: 'old',
+      echo: false,
+      enter: 'lf',
+      sudo: true,
       timings_ms: { prompt: 5, poll: 6 },
     }
     const head = Object.keys(all).flatMap((key) =>
@@ -63,10 +73,13 @@ describe('one connection', () => {
     const [fromJson] = await rows(JSON.stringify([all]), 'json')
     const [fromCsv] = await rows(`${head.join()}\n${cells.join()}`, 'csv')
     expect(fromCsv).toEqual(fromJson)
+    const { key_path, host_key, algorithms_reason, timings_ms, ...same } = all
     expect(fromJson).toEqual({
-      ...{ name: 'x', host: 'h', port: 22, username: 'u', platform: 'linux', service: 'nginx' },
-      ...{ keyPath: '/home/alice/id', hostKey: all.host_key, algorithms: 'modern', algorithmsReason: 'old' },
-      ...{ echo: false, enter: 'lf', sudo: true, timings: { promptMs: 5, pollMs: 6 } },
+      ...same,
+      keyPath: key_path.replace('~', PERSON.home),
+      hostKey: host_key,
+      algorithmsReason: algorithms_reason,
+      timings: { promptMs: timings_ms.prompt, pollMs: timings_ms.poll },
     })
   })
 
@@ -187,7 +200,7 @@ describe('a row is rejected with its line, its name, why, and what to do', () =>
 
 describe('a file is refused as a whole, and nothing of it is repeated on the screen', () => {
   const nines = [...'abcdefgh'].map(
-    (name, index) => `&${name} [${Array(9).fill(index === 0 ? 'x' : `*${'abcdefgh'[index - 1]}`)}]`,
+    (name, index) => `&${name} [${`${index === 0 ? 'x' : `*${'abcdefgh'[index - 1]}`}, `.repeat(9)}]`,
   )
   it.each<[string, ImportFormat, string, string]>([
     [
@@ -213,7 +226,7 @@ describe('a file is refused as a whole, and nothing of it is repeated on the scr
       'an alias leads nowhere or repeats too much',
     ],
     ['an alias of nothing', 'yaml', '- name: a\n  timings_ms: *b', 'an alias leads nowhere'],
-    ['a deep nest', 'yaml', '['.repeat(100_000), 'resource exhaustion'],
+    ['a deep nest', 'yaml', '['.repeat(5_000), 'resource exhaustion'],
     ['CSV without names of columns', 'csv', 'hunter2,10.0.0.1', 'names no column "name"'],
     ['a column that is there twice', 'csv', 'name,host,host\nhunter2,b,c', 'the column "host" is there twice'],
     ['a quote in the middle', 'csv', 'name,host\na,b"hunter2"', 'line 2: invalid'],

@@ -7,7 +7,7 @@ import { createPlan, inPackets, planLines, toParts, type Plan } from '../../src/
 import { toYaml } from '../../src/cli/import/yaml.ts'
 import { toExportDocument } from '../../src/cli/export-document.ts'
 import { DEFAULT_TIMINGS, toState } from '../../src/core/connection.ts'
-import type { ConnectionInput, ConnectionView } from '../../src/core/protocol.ts'
+import type { ConnectionView } from '../../src/core/protocol.ts'
 import { problemOf, REQUESTS } from '../../src/core/schemas.ts'
 import { createHandlers } from '../../src/daemon/handlers.ts'
 import { FACTS } from '../helpers/operations.ts'
@@ -240,7 +240,7 @@ describe('the plan', () => {
     const text = `- {name: a, port: 2222, host_key: {type: ${key?.type}, fingerprint: "${key?.fingerprint}"}}`
     const made = await opened.plan(text)
     expect(planLines(made)[1]).toMatch(/^ {6}it is another device then; the file says that its host key is the same: /)
-    opened.write(made)
+    expect(opened.write(made)).toEqual({ added: 0, changed: 1 })
     expect(opened.list()).toMatchObject([{ port: 2222, hostKey: key, credential: { type: 'none' } }])
   })
 })
@@ -312,9 +312,7 @@ describe('a house that is exported', () => {
         clear(here)
         clear(there)
         for (const input of inputs) {
-          const { id } = here.handlers['connection:add'](
-            REQUESTS['connection:add'].parse(input) as ConnectionInput,
-          ) as ConnectionView
+          const { id } = here.handlers['connection:add'](REQUESTS['connection:add'].parse(input)) as ConnectionView
           if (isPinned) here.house.store.connections.pin(id, KEY)
         }
         const document = toExportDocument(here.list())

@@ -1,5 +1,8 @@
 import type { ImportedConnection } from '../../core/protocol.ts'
 
+/** What an export says of itself. */
+export const EXPORT_SCHEMA = 'vosctl/connection-export/v1'
+
 /** What a file says of a connection: the same names in every format, which are those of `connections show -o json`. */
 export const FIELDS = {
   name: { input: 'name', holds: 'text' },

@@ -130,15 +130,15 @@ function isSame(field: FieldName, values: Partial<ImportedConnection>, before: C
 
 /** One value in words; null when nothing is said. */
 function toText(field: FieldName, values: Partial<ImportedConnection>): string | null {
-  const value: unknown = values[FIELDS[field].input]
+  const value = values[FIELDS[field].input]
   if (value === undefined) return null
   if (value === null) return 'none'
-  if (field === 'host_key') return keyWords(value as NonNullable<ImportedConnection['hostKey']>)
-  if (field === 'timings_ms') {
+  if (typeof value === 'object') {
+    if ('fingerprint' in value) return keyWords(value)
     const limits = Object.entries(value).map(([name, ms]) => `${name.replace(/Ms$/, '')} ${String(ms)}`)
     return limits.length === 0 ? 'none' : limits.join(', ')
   }
-  return clean(String(value as string | number | boolean))
+  return clean(String(value))
 }
 
 function keyWords({ type, fingerprint }: NonNullable<ImportedConnection['hostKey']>): string {

@@ -50,7 +50,7 @@ function aliases(text: string): ReadonlyMap<string, number> {
 }
 
 function toRow(alias: string, line: number, config: SSHConfig, person: Person): Row {
-  const found = config.compute(alias, { ignoreCase: true, matchExec: false }) as Record<string, string | string[]>
+  const found = config.compute(alias, { ignoreCase: true, matchExec: false })
   const said = (key: string): string | undefined => {
     const value = [found[key] ?? []].flat()[0]
     return value === undefined || /^none$/i.test(value) ? undefined : value

@@ -1,7 +1,6 @@
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, stringify, type Document, type Node } from 'yaml'
 import { VosError } from '../../core/errors.ts'
-import { EXPORT_SCHEMA } from '../export-document.ts'
-import type { Cell, Listing } from './fields.ts'
+import { EXPORT_SCHEMA, type Cell, type Listing } from './fields.ts'
 
 /** Reads YAML 1.2. JSON is YAML too, and read by the same parser, because it knows the lines. */
 export function readYaml(text: string, format: 'yaml' | 'json' = 'yaml'): Listing {
