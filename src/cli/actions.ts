@@ -5,6 +5,7 @@ import { cancel } from './commands/cancel.ts'
 import * as connections from './commands/connections.ts'
 import * as credentials from './commands/credentials.ts'
 import * as daemon from './commands/daemon.ts'
+import { doctor } from './commands/doctor.ts'
 import { hold, release } from './commands/hold.ts'
 import { history } from './commands/history.ts'
 import { logs } from './commands/logs.ts'
@@ -12,6 +13,7 @@ import { ps } from './commands/ps.ts'
 import { restart } from './commands/restart.ts'
 import { status } from './commands/status.ts'
 import { test } from './commands/test.ts'
+import { installUnit, uninstallUnit } from './commands/unit.ts'
 import { verify } from './commands/verify.ts'
 import { watch } from './commands/watch.ts'
 import type { Context } from './context.ts'
@@ -54,5 +56,8 @@ export const ACTIONS: Readonly<Record<string, Action>> = {
   'daemon status': daemon.statusDaemon,
   'daemon logs': (context, _, options) => daemon.logsDaemon(context, options),
   'daemon run': daemon.runDaemon,
+  'daemon install': (context, _, options) => installUnit(context, options),
+  'daemon uninstall': uninstallUnit,
+  doctor: (context, _, options) => doctor(context, options),
   demo: async (context, _, options) => (await import('./commands/demo.ts')).demo(context, options),
 }

@@ -36,7 +36,7 @@ describe('help', () => {
 Act        restart  test  cancel  hold  release
 Look       watch  ps  status  attach  wait  logs  history  verify  ack
 Inventory  connections  credentials
-Set up     daemon  demo
+Set up     daemon  doctor  demo
 
 Run "vosctl help <command>" for flags, "vosctl help exit-codes" for scripts.
 
@@ -105,7 +105,7 @@ No connections yet.
   })
 
   it('knows no page for what does not exist', async () => {
-    const { status, stderr } = await vosctl(['help', 'doctor'])
+    const { status, stderr } = await vosctl(['help', 'physician'])
     expect(status).toBe(2)
     expect(stderr).toMatch(/^vosctl: there is no help for that\.\n/)
   })
