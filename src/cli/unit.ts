@@ -58,7 +58,7 @@ export function startsThisProgram(text: string): boolean {
  * @throws VosError `state_directory` when a path cannot be written into a unit
  */
 export function unitText(paths: Paths, system?: { readonly user: string }): string {
-  const [program = '', ...words] = [process.execPath, ...daemonCommand(paths)]
+  const [program, words] = [process.execPath, daemonCommand(paths)]
   for (const word of [program, ...words]) {
     if (!/[\0-\x1f]/.test(word)) continue
     throw new VosError('state_directory', `${JSON.stringify(word)} cannot be written into a unit.`, {

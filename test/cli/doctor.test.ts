@@ -137,6 +137,14 @@ describe('the connections', () => {
     fs.chmodSync(file, 0o640)
     expect(checkKeyFiles(keyed)).toMatchObject([{ level: 'fail', fix: `chmod 600 ${file}` }])
   })
+
+  it('may have a key file that cannot even be looked at', () => {
+    const file = path.join(temporaryDirectory(), 'id')
+    fs.symlinkSync(file, file)
+    expect(checkKeyFiles([connection('a', { credential: { type: 'key', path: file } })])).toMatchObject([
+      { level: 'fail', message: expect.stringContaining('ELOOP') as string },
+    ])
+  })
 })
 
 describe('what is around it', () => {

@@ -1,6 +1,6 @@
 import type { ExitStatus } from '../../core/errors.ts'
 import { isMachine, printJson, type Context } from '../context.ts'
-import { checkLines, statusOf, toCheckJson, type Check } from '../doctor/check.ts'
+import { checkLines, looked, statusOf, toCheckJson, type Check } from '../doctor/check.ts'
 import { checkCompletion } from '../doctor/completion.ts'
 import { adviseCron, checkCronPath } from '../doctor/cron.ts'
 import { checkHouse } from '../doctor/house.ts'
@@ -40,8 +40,7 @@ async function checkAll(context: Context): Promise<readonly Check[]> {
     checkNode(),
     program,
     checkProduction(io.env),
-    checkStateDirectory(paths),
-    checkFileSystem(paths),
+    ...looked('state', 'daemon', () => [checkStateDirectory(paths), checkFileSystem(paths)]),
     checkOneStore(paths, io.env, home),
     settings,
     ...house,

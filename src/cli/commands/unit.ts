@@ -32,7 +32,7 @@ export async function installUnit(context: Context, { system }: { readonly syste
   try {
     if (previous !== text) write(file, text)
     await must('daemon-reload')
-    if (running && !done && !(await stopIdle(running))) refuseBusy(running)
+    if (running && !done && !(await stopIdle(running))) throw atWork(running, 'work')
     await must('enable', UNIT)
     const { client } = await start(sessionOf(context), false)
     await report(context, client, previous === text ? 'none' : previous === null ? 'installed' : 'replaced')
@@ -119,11 +119,14 @@ function noManager({ user }: Context, { words }: Ran): VosError {
   })
 }
 
-function refuseBusy({ info }: Client): void {
-  if (info.active === 0) return
-  const operations = `${info.active} ${info.active === 1 ? 'operation' : 'operations'} under way`
-  throw new VosError('daemon_start', `the daemon (pid ${info.pid}) has ${operations}. Nothing was done.`, {
-    hint: 'Wait for them: vosctl watch. Or, ending it when they are done: vosctl daemon stop --drain',
+function refuseBusy(client: Client): void {
+  const { active } = client.info
+  if (active > 0) throw atWork(client, active === 1 ? '1 operation' : `${active} operations`)
+}
+
+function atWork({ info }: Client, what: string): VosError {
+  return new VosError('daemon_start', `the daemon (pid ${info.pid}) has ${what} under way. Nothing was done.`, {
+    hint: 'Wait for the end: vosctl watch. Or let the daemon stop then: vosctl daemon stop --drain',
   })
 }
 

@@ -25,6 +25,17 @@ export function fail(id: string, about: 'usage' | 'daemon', message: string, fix
   return { id, level: 'fail', message, fix, about }
 }
 
+/** What cannot be looked at is a finding too, and keeps nothing else from being looked at. */
+export function looked(id: string, about: 'usage' | 'daemon', look: () => readonly Check[]): readonly Check[] {
+  try {
+    return look()
+  } catch (error) {
+    const { syscall, message } = error as NodeJS.ErrnoException
+    if (syscall === undefined) throw error
+    return [fail(id, about, message, 'Look at the owner and the mode of what lies above it')]
+  }
+}
+
 /** Without a daemon nothing works, so what is about it weighs more. */
 export function statusOf(checks: readonly Check[]): ExitStatus {
   const failed = checks.filter(({ level }) => level === 'fail')

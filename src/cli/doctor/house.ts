@@ -7,43 +7,42 @@ import type { Client } from '../client.ts'
 import { listConnections, type Context } from '../context.ts'
 import { quoted } from '../renderers/words.ts'
 import { connectRunning, isOlder } from '../session.ts'
-import { fail, ok, warn, type Check } from './check.ts'
+import { fail, looked, ok, warn, type Check } from './check.ts'
 
 /** The daemon, and what only it knows. Never starts one. */
 export async function checkHouse(context: Context): Promise<readonly Check[]> {
-  let client: Client | null
+  let client: Client | null = null
   try {
     client = await connectRunning({ paths: context.paths, noStart: true, note: context.note })
+    if (client) return await askDaemon(context, client)
   } catch (error) {
     if (!(error instanceof VosError)) throw error
     return [fail('daemon', 'daemon', error.message.replace(/\.$/, ''), error.hint), checkClock(context.now(), null)]
-  }
-  if (!client) {
-    const message = 'no daemon is running, so the connections were not looked at; the next command starts it'
-    return [
-      warn('daemon', message, 'vosctl daemon start'),
-      checkClock(context.now(), null),
-      ...checkSealingKey(context, false),
-    ]
-  }
-  try {
-    const asked = context.now()
-    const info = await client.request('daemon:info', {})
-    const connections = await listConnections(client)
-    return [
-      checkVersion(info.version, info.pid),
-      // It read its clock between the question and the answer.
-      checkClock(Math.max(asked, Math.min(info.now, context.now())), info.now),
-      ...checkConnections(connections),
-      ...checkKeyFiles(connections),
-      ...checkSealingKey(
-        context,
-        connections.some(({ credential }) => credential.type === 'sealed'),
-      ),
-    ]
   } finally {
-    client.close()
+    client?.close()
   }
+  const message = 'no daemon is running, so the connections were not looked at; the next command starts it'
+  return [
+    warn('daemon', message, 'vosctl daemon start'),
+    checkClock(context.now(), null),
+    ...checkSealingKey(context, false),
+  ]
+}
+
+async function askDaemon(context: Context, client: Client): Promise<readonly Check[]> {
+  const asked = context.now()
+  const info = await client.request('daemon:info', {})
+  const answered = context.now()
+  const connections = await listConnections(client)
+  const isSealed = connections.some(({ credential }) => credential.type === 'sealed')
+  return [
+    checkVersion(info.version, info.pid),
+    // It read its clock between the question and the answer.
+    checkClock(Math.max(asked, Math.min(info.now, answered)), info.now),
+    ...checkConnections(connections),
+    ...checkKeyFiles(connections),
+    ...checkSealingKey(context, isSealed),
+  ]
 }
 
 function checkVersion(version: string, pid: number): Check {
@@ -95,59 +94,43 @@ export function checkConnections(connections: readonly ConnectionView[]): readon
 
 /** The daemon refuses a key that is not its user's alone, at the moment of use: in the night, when it is cron that asks. */
 export function checkKeyFiles(connections: readonly ConnectionView[]): readonly Check[] {
+  const id = 'key-file'
   return connections.flatMap(({ name, credential }) => {
     if (credential.type !== 'key') return []
     const file = credential.path
-    const stat = statSync(file, { throwIfNoEntry: false })
-    if (!stat?.isFile()) {
-      return [
-        fail(
-          'key-file',
-          'usage',
-          `${name}: there is no key file ${file}`,
-          `vosctl connections edit ${quoted(name)} --key <path>`,
-        ),
-      ]
-    }
-    return checkOwn(file, stat, name)
+    return looked(id, 'usage', () => {
+      const stat = statSync(file, { throwIfNoEntry: false })
+      if (stat?.isFile()) return checkOwn(id, file, stat, name)
+      const fix = `vosctl connections edit ${quoted(name)} --key <path>`
+      return [fail(id, 'usage', `${name}: there is no key file ${file}`, fix)]
+    })
   })
 }
 
 /** The key that seals the passwords. */
 function checkSealingKey({ paths }: Context, isNeeded: boolean): readonly Check[] {
-  const file = path.join(paths.configDirectory, 'key')
-  const stat = lstatSync(file, { throwIfNoEntry: false })
-  if (!stat) {
-    if (!isNeeded) return []
-    const message = `the key ${file}, which seals the passwords, is not there`
-    return [
-      fail(
-        'sealing-key',
-        'usage',
-        message,
-        'Restore it from a backup, or set the passwords again: vosctl credentials set <target>',
-      ),
-    ]
-  }
-  const directory = statSync(paths.configDirectory)
-  if ((directory.mode & 0o022) !== 0) {
-    return [
-      fail(
-        'sealing-key',
-        'usage',
-        `others may write in ${paths.configDirectory}`,
-        `chmod 700 ${paths.configDirectory}`,
-      ),
-    ]
-  }
-  const wrong = checkOwn(file, stat, 'the key that seals the passwords', 'sealing-key')
-  return wrong.length > 0 ? wrong : [ok('sealing-key', `${file}, yours alone`)]
+  const id = 'sealing-key'
+  const directory = paths.configDirectory
+  const file = path.join(directory, 'key')
+  return looked(id, 'usage', () => {
+    const stat = lstatSync(file, { throwIfNoEntry: false })
+    if (!stat && !isNeeded) return []
+    if (!stat?.isFile()) {
+      const fix = 'Restore it from a backup, or set the passwords again: vosctl credentials set <target>'
+      return [fail(id, 'usage', `the key that seals the passwords is not there, or is no file: ${file}`, fix)]
+    }
+    if ((statSync(directory).mode & 0o022) !== 0) {
+      return [fail(id, 'usage', `others may write in ${directory}`, `chmod 700 ${quoted(directory)}`)]
+    }
+    const wrong = checkOwn(id, file, stat, 'the key that seals the passwords')
+    return wrong.length > 0 ? wrong : [ok(id, `${file}, yours alone`)]
+  })
 }
 
-function checkOwn(file: string, stat: { uid: number; mode: number }, whose: string, id = 'key-file'): readonly Check[] {
+function checkOwn(id: string, file: string, stat: { uid: number; mode: number }, whose: string): readonly Check[] {
   if (stat.uid !== process.geteuid?.()) {
-    return [fail(id, 'usage', `${whose}: ${file} belongs to another user`, `sudo chown $USER ${file}`)]
+    return [fail(id, 'usage', `${whose}: ${file} belongs to another user`, `sudo chown "$USER" ${quoted(file)}`)]
   }
   if ((stat.mode & 0o077) === 0) return []
-  return [fail(id, 'usage', `${whose}: other users may read ${file}`, `chmod 600 ${file}`)]
+  return [fail(id, 'usage', `${whose}: other users may read ${file}`, `chmod 600 ${quoted(file)}`)]
 }

@@ -2,6 +2,7 @@ import { existsSync, lstatSync, statfsSync } from 'node:fs'
 import path from 'node:path'
 import { VosError } from '../../core/errors.ts'
 import { refuseForeignState, resolvePaths, type Paths } from '../paths.ts'
+import { quoted } from '../renderers/words.ts'
 import { fail, ok, warn, type Check } from './check.ts'
 
 /** Owner and mode, as the daemon wants them before it begins. */
@@ -24,7 +25,7 @@ export function checkStateDirectory({ stateDirectory }: Paths): Check {
     return fail(id, 'daemon', error.message.replace(/\.$/, ''), error.hint)
   }
   if ((stat.mode & 0o077) === 0) return ok(id, `${stateDirectory}, yours alone`)
-  return fail(id, 'daemon', `other users may look into ${stateDirectory}`, `chmod 700 ${stateDirectory}`)
+  return fail(id, 'daemon', `other users may look into ${stateDirectory}`, `chmod 700 ${quoted(stateDirectory)}`)
 }
 
 /** From linux/magic.h. On a network the database's lock cannot be trusted, and the lock is what keeps one daemon. */
