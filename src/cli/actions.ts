@@ -6,6 +6,7 @@ import { completion } from './commands/completion.ts'
 import * as connections from './commands/connections.ts'
 import * as credentials from './commands/credentials.ts'
 import * as daemon from './commands/daemon.ts'
+import { doctor } from './commands/doctor.ts'
 import { exportConnections } from './commands/export.ts'
 import { hold, release } from './commands/hold.ts'
 import { history } from './commands/history.ts'
@@ -15,6 +16,7 @@ import { ps } from './commands/ps.ts'
 import { restart } from './commands/restart.ts'
 import { status } from './commands/status.ts'
 import { test } from './commands/test.ts'
+import { installUnit, uninstallUnit } from './commands/unit.ts'
 import { verify } from './commands/verify.ts'
 import { watch } from './commands/watch.ts'
 import type { Context } from './context.ts'
@@ -60,5 +62,8 @@ export const ACTIONS: Readonly<Record<string, Action>> = {
   'daemon status': daemon.statusDaemon,
   'daemon logs': (context, _, options) => daemon.logsDaemon(context, options),
   'daemon run': daemon.runDaemon,
+  'daemon install': (context, _, options) => installUnit(context, options),
+  'daemon uninstall': uninstallUnit,
+  doctor: (context, _, options) => doctor(context, options),
   demo: async (context, _, options) => (await import('./commands/demo.ts')).demo(context, options),
 }

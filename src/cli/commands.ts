@@ -380,6 +380,22 @@ const DAEMON: CommandSpec = {
       summary: 'Run it in the foreground, for a supervisor.',
       exits: [0, 7],
     },
+    {
+      name: 'install',
+      summary: 'Let systemd run it: shows a unit of your own, asks, writes and starts it.',
+      flags: [{ flag: '--system', means: 'print a unit for root to install instead; installs nothing' }],
+      notes: [
+        'Where a unit is installed, commands start the daemon through systemd and in no other way.',
+        'It outlives your logout, and starts with the machine, only with lingering: it says so when that is off.',
+      ],
+      exits: [0, 2, 7],
+      see: ['doctor'],
+    },
+    {
+      name: 'uninstall',
+      summary: 'Stop it and remove the unit; the database and the settings stay.',
+      exits: [0, 2, 7],
+    },
   ],
 }
 
@@ -394,6 +410,25 @@ const COMPLETION: CommandSpec = {
   ],
   notes: ['Names come from a file that the daemon keeps. A press of Tab starts no daemon and asks no device.'],
   exits: [0, 2],
+}
+
+const DOCTOR: CommandSpec = {
+  name: 'doctor',
+  summary: 'Check everything, change nothing. Never starts a daemon.',
+  examples: [
+    'vosctl doctor',
+    'vosctl doctor -q || mail -s "vosctl" ops     # only what is wrong',
+    'vosctl doctor --cron',
+  ],
+  flags: [
+    {
+      flag: '--cron',
+      means: "the crontab line for this machine, and proof that cron's environment reaches the same daemon",
+    },
+  ],
+  notes: ['What is not ok is followed by what mends it. A warning does not change the exit status.'],
+  exits: [0, 2, 7],
+  see: ['status', 'daemon status', 'cron'],
 }
 
 const DEMO: CommandSpec = {
@@ -423,6 +458,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   CONNECTIONS,
   CREDENTIALS,
   DAEMON,
+  DOCTOR,
   COMPLETION,
   DEMO,
 ]
@@ -435,5 +471,5 @@ export const GROUPS: readonly (readonly [string, readonly CommandSpec[]])[] = [
   ['Act', [RESTART, TEST, CANCEL, HOLD, RELEASE]],
   ['Look', [WATCH, PS, STATUS, ATTACH, WAIT, LOGS, HISTORY, VERIFY, ACK]],
   ['Inventory', [CONNECTIONS, CREDENTIALS]],
-  ['Set up', [DAEMON, COMPLETION, DEMO]],
+  ['Set up', [DAEMON, DOCTOR, COMPLETION, DEMO]],
 ]

@@ -134,6 +134,7 @@ function cron(): string[] {
     'refused with 5. So is every run while somebody keeps hands off with "vosctl hold".',
     'A refused login holds it too, so that cron cannot lock the account.',
     'Several targets need --yes. PATH is short in cron: name vosctl in full.',
+    'The line for this machine, and the proof that it reaches your daemon: vosctl doctor --cron',
   ]
 }
 

@@ -13,8 +13,14 @@ const PROBE_MS = 20
 
 export interface Started<Connected> {
   readonly client: Connected
-  /** Of the process that we started. It is not the daemon's when another client was quicker. */
+  /** Of the process that we started; it is not the daemon's when another client was quicker. Null: a supervisor did. */
   readonly pid: number | null
+}
+
+/** How the process that was started has ended, once it has. */
+interface End {
+  code?: number | null
+  error?: Error
 }
 
 /**
@@ -24,37 +30,57 @@ export interface Started<Connected> {
  */
 export async function startDaemon<Connected>(
   paths: Paths,
-  options: { readonly auto: boolean; readonly connect: () => Promise<Connected> },
+  options: {
+    readonly auto: boolean
+    readonly connect: () => Promise<Connected>
+    /** Has a supervisor start it instead of a fork of ours. */
+    readonly supervisor?: () => Promise<void>
+  },
 ): Promise<Started<Connected>> {
   refuseForeignState(paths.stateDirectory)
   const log = openLog(paths)
   const before = fstatSync(log).size
+  const end: End = {}
+  let pid: number | null = null
+  try {
+    if (options.supervisor) await options.supervisor()
+    else pid = fork(paths, options.auto, log, end)
+  } finally {
+    closeSync(log)
+  }
+
+  for (const giveUpAt = performance.now() + START_MS; performance.now() < giveUpAt; await sleep(PROBE_MS)) {
+    try {
+      const client = await options.connect()
+      return { client, pid }
+    } catch (error) {
+      if (!(error instanceof NoAnswerError)) throw error
+    }
+    if (end.error) throw cannotStart(`the daemon cannot be started: ${end.error.message}.`, end.error)
+    if (end.code !== undefined && end.code !== 0) {
+      throw cannotStart(lastWords(paths.log, before) || 'the daemon ended at once, without a word.')
+    }
+  }
+  // Nobody tells us the end of one that a supervisor has started: its words are all there is.
+  throw cannotStart(
+    lastWords(paths.log, before) || `the daemon did not answer within ${START_MS / 1000} s of its start.`,
+  )
+}
+
+function fork(paths: Paths, auto: boolean, log: number, end: End): number | null {
   // Loaded here: of all commands only the first needs it.
   const { spawn } = process.getBuiltinModule('node:child_process')
-  const child = spawn(process.execPath, [...daemonCommand(paths), ...(options.auto ? ['--auto'] : [])], {
+  const child = spawn(process.execPath, [...daemonCommand(paths), ...(auto ? ['--auto'] : [])], {
     detached: true,
     stdio: ['ignore', log, log],
     // Not the caller's directory: a daemon in it would keep its file system from being unmounted.
     cwd: '/',
     env: cleanEnvironment(process.env),
   })
-  closeSync(log)
   child.unref()
-  const end: { code?: number | null; error?: Error } = {}
   child.on('exit', (code) => (end.code = code))
   child.on('error', (error) => (end.error = error))
-
-  for (const giveUpAt = performance.now() + START_MS; performance.now() < giveUpAt; await sleep(PROBE_MS)) {
-    try {
-      const client = await options.connect()
-      return { client, pid: child.pid ?? null }
-    } catch (error) {
-      if (!(error instanceof NoAnswerError)) throw error
-    }
-    if (end.error) throw cannotStart(`the daemon cannot be started: ${end.error.message}.`, end.error)
-    if (end.code !== undefined && end.code !== 0) throw cannotStart(lastWords(paths.log, before))
-  }
-  throw cannotStart(`the daemon did not answer within ${START_MS / 1000} s of its start.`)
+  return child.pid ?? null
 }
 
 /** A daemon waits most of its life: a heap that stays small is worth more to it than one that is fast to fill. */
@@ -73,6 +99,7 @@ export function cleanEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(env).filter(([name]) => PASSED_ON.includes(name) || name.startsWith('LC_')))
 }
 
+/** Its descriptor; made for this user alone. */
 function openLog({ stateDirectory, log }: Paths): number {
   try {
     makeDirectory(stateDirectory)
@@ -86,11 +113,11 @@ function openLog({ stateDirectory, log }: Paths): number {
   }
 }
 
-/** What the daemon said last since it was started: its own sentence, or the first line of a stack trace. */
+/** What the daemon said last since it was started: its own sentence, or the first line of a stack trace; empty: nothing. */
 function lastWords(log: string, from: number): string {
   const said = readFileSync(log).subarray(from).toString().trimEnd().split('\n')
   const line = said.findLast((text) => text.startsWith('vosd: ')) ?? said.find((text) => /^\w*Error/.test(text)) ?? ''
-  return oneLine(line.replace(/^vosd: /, ''), 500) || 'the daemon ended at once, without a word.'
+  return oneLine(line.replace(/^vosd: /, ''), 500)
 }
 
 function cannotStart(message: string, cause?: unknown): VosError {

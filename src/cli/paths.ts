@@ -72,7 +72,7 @@ function absolute(env: NodeJS.ProcessEnv, name: string): string | undefined {
 }
 
 /** The XDG rule: a path that is not absolute is invalid and ignored. */
-function xdg(env: NodeJS.ProcessEnv, name: string): string | undefined {
+export function xdg(env: NodeJS.ProcessEnv, name: string): string | undefined {
   const value = env[name]
   return value && path.isAbsolute(value) ? path.normalize(value) : undefined
 }

@@ -4,6 +4,7 @@ import { Client, NoAnswerError, type ClientOptions } from './client.ts'
 import { startDaemon } from './launcher.ts'
 import { refuseForeignState, type Paths } from './paths.ts'
 import { waitForEnd } from './process-end.ts'
+import { readUnit, serves, startsThisProgram, startUnit } from './unit.ts'
 
 export interface SessionOptions {
   readonly paths: Paths
@@ -26,7 +27,10 @@ export async function openSession(options: SessionOptions): Promise<Client> {
   const client = await connectRunning(options)
   if (client) {
     const { version, active } = client.info
-    if (noStart || !isOlder(version, VERSION) || active > 0 || !(await stopIdle(client))) return client
+    if (noStart || !isOlder(version, VERSION) || active > 0) return client
+    // A unit of another installation would start the same one again, at every command.
+    const unit = unitOf(paths)
+    if ((unit !== null && !startsThisProgram(unit)) || !(await stopIdle(client))) return client
     const renewed = await start(options)
     note(`vosctl: restarted the daemon (${version} to ${VERSION}, pid ${renewed.client.info.pid})`)
     return renewed.client
@@ -51,7 +55,7 @@ export async function connectRunning(options: SessionOptions): Promise<Client | 
   }
 }
 
-/** Starts a daemon, or finds the one that another client has just started. */
+/** Starts a daemon, by systemd where a unit of it is installed, or finds the one that another client has just started. */
 export async function start(
   options: SessionOptions,
   auto = true,
@@ -59,8 +63,15 @@ export async function start(
   const { client, pid } = await startDaemon(options.paths, {
     auto,
     connect: () => Client.connect(clientOptions(options)),
+    ...(unitOf(options.paths) === null ? {} : { supervisor: startUnit }),
   })
-  return { client, ours: client.info.pid === pid }
+  return { client, ours: pid === null || client.info.pid === pid }
+}
+
+/** The installed unit that runs the daemon of this state directory; null when there is none. */
+function unitOf(paths: Paths): string | null {
+  const text = readUnit()
+  return text !== null && serves(text, paths) ? text : null
 }
 
 function clientOptions(options: SessionOptions): ClientOptions {
@@ -77,15 +88,15 @@ function clientOptions(options: SessionOptions): ClientOptions {
   }
 }
 
-/** False when work came in between. */
-async function stopIdle(client: Client): Promise<boolean> {
+/** Ends when its process is gone; false when work came in between. */
+export async function stopIdle(client: Client): Promise<boolean> {
   const { pid } = client.info
   const { active } = await client.request('daemon:stop', { mode: 'idle' })
   if (active > 0) return false
   client.close()
   const patience = AbortSignal.timeout(10_000)
   await waitForEnd(pid, patience).catch((cause: unknown) => {
-    throw new VosError('daemon_start', `the older daemon (pid ${pid}) does not end.`, {
+    throw new VosError('daemon_start', `the daemon (pid ${pid}) does not end.`, {
       hint: 'Look: vosctl daemon status, vosctl daemon logs',
       cause,
     })

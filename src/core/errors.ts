@@ -126,6 +126,7 @@ const CODES = {
   daemon: [
     'no_daemon',
     'daemon_start',
+    'no_user_manager', // no systemd that could run the daemon for this user
     'daemon_version',
     'state_directory',
     'socket_path',

@@ -52,12 +52,16 @@ describe('the command line', () => {
     ['restart a --quite', 'unknown option "--quite". Did you mean --quiet?', 'See: vosctl help restart'],
     ['ps extra', 'too many arguments for "ps". Expected 0 arguments but got 1: extra.', 'See: vosctl help ps'],
     ['connections lsit', 'unknown command "connections lsit". Did you mean list?', 'See: vosctl help connections'],
-    ['daemon', 'daemon needs a command: start, stop, restart, status, logs, run.', 'See: vosctl help daemon'],
+    [
+      'daemon',
+      'daemon needs a command: start, stop, restart, status, logs, run, install, uninstall.',
+      'See: vosctl help daemon',
+    ],
     ['ps -o xml', '--output is "xml".', 'Say one of: text, json, jsonl, name.'],
     ['restart a --parallel 0', '--parallel is "0".', 'Say a whole number from 1 to 1000.'],
     ['restart a --if-running queue', '--if-running is "queue".', 'Say one of: refuse, attach, skip.'],
     ['-q', 'no command was named.', 'See: vosctl help'],
-    ['doctor', 'unknown command "doctor".', 'See: vosctl help'],
+    ['physician', 'unknown command "physician".', 'See: vosctl help'],
     ['verfy r-1', 'unknown command "verfy". Did you mean verify?', 'See: vosctl help'],
     ['hold', 'missing required argument "target".', 'See: vosctl help hold'],
   ])('%s is refused in one sentence', (line, message, hint) => {

@@ -36,7 +36,7 @@ describe('help', () => {
 Act        restart  test  cancel  hold  release
 Look       watch  ps  status  attach  wait  logs  history  verify  ack
 Inventory  connections  credentials
-Set up     daemon  completion  demo
+Set up     daemon  doctor  completion  demo
 
 Run "vosctl help <command>" for flags, "vosctl help exit-codes" for scripts.
 
@@ -109,7 +109,7 @@ No connections yet.
   })
 
   it.each([
-    [['help', 'doctr-x'], 'there is no help for "doctr-x".', 'vosctl help'],
+    [['help', 'physician'], 'there is no help for "physician".', 'vosctl help'],
     [['help', 'crno'], 'there is no help for "crno". Did you mean cron?', 'vosctl help cron'],
     [['help', 'restrat'], 'there is no help for "restrat". Did you mean restart?', 'vosctl help restart'],
     [

@@ -178,7 +178,7 @@ export async function runDaemon(context: Context): Promise<ExitStatus> {
   return await promise
 }
 
-function sessionOf({ paths, flags, note }: Context): SessionOptions {
+export function sessionOf({ paths, flags, note }: Context): SessionOptions {
   return { paths, noStart: flags.noStart, note }
 }
 

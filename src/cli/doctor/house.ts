@@ -1,0 +1,136 @@
+import { lstatSync, statSync } from 'node:fs'
+import path from 'node:path'
+import { VosError } from '../../core/errors.ts'
+import type { ConnectionView } from '../../core/protocol.ts'
+import { VERSION } from '../../core/version.ts'
+import type { Client } from '../client.ts'
+import { listConnections, type Context } from '../context.ts'
+import { quoted } from '../renderers/words.ts'
+import { connectRunning, isOlder } from '../session.ts'
+import { fail, looked, ok, warn, type Check } from './check.ts'
+
+/** The daemon, and what only it knows. Never starts one. */
+export async function checkHouse(context: Context): Promise<readonly Check[]> {
+  let client: Client | null = null
+  try {
+    client = await connectRunning({ paths: context.paths, noStart: true, note: context.note })
+    if (client) return await askDaemon(context, client)
+  } catch (error) {
+    if (!(error instanceof VosError)) throw error
+    return [fail('daemon', 'daemon', error.message.replace(/\.$/, ''), error.hint), checkClock(context.now(), null)]
+  } finally {
+    client?.close()
+  }
+  const message = 'no daemon is running, so the connections were not looked at; the next command starts it'
+  return [
+    warn('daemon', message, 'vosctl daemon start'),
+    checkClock(context.now(), null),
+    ...checkSealingKey(context, false),
+  ]
+}
+
+async function askDaemon(context: Context, client: Client): Promise<readonly Check[]> {
+  const asked = context.now()
+  const info = await client.request('daemon:info', {})
+  const answered = context.now()
+  const connections = await listConnections(client)
+  const isSealed = connections.some(({ credential }) => credential.type === 'sealed')
+  return [
+    checkVersion(info.version, info.pid),
+    // It read its clock between the question and the answer.
+    checkClock(Math.max(asked, Math.min(info.now, answered)), info.now),
+    ...checkConnections(connections),
+    ...checkKeyFiles(connections),
+    ...checkSealingKey(context, isSealed),
+  ]
+}
+
+function checkVersion(version: string, pid: number): Check {
+  if (version === VERSION) return ok('daemon', `running, ${version}, pid ${pid}`)
+  const message = `the daemon is ${version} (pid ${pid}), and this client is ${VERSION}`
+  return warn(
+    'daemon',
+    message,
+    isOlder(version, VERSION) ? 'vosctl daemon restart' : 'Update this client: npm install -g vosctl',
+  )
+}
+
+/** How far two readings of one clock may be apart. */
+const SKEW_MS = 2_000
+
+/** Times in history, deadlines and the log are worth what the clock is worth. */
+export function checkClock(now: number, daemonNow: number | null): Check {
+  const year = new Date(now).getUTCFullYear()
+  if (year < 2025 || year > 2100) {
+    return fail('clock', 'usage', `the clock says ${new Date(now).toISOString()}`, 'timedatectl set-ntp true')
+  }
+  const apart = daemonNow === null ? 0 : Math.abs(daemonNow - now)
+  if (apart <= SKEW_MS) return ok('clock', `it is ${year}${daemonNow === null ? '' : ', and the daemon agrees'}`)
+  return warn(
+    'clock',
+    `the clock of the daemon is ${Math.round(apart / 1000)} s away from this one`,
+    'vosctl daemon restart',
+  )
+}
+
+/** Without both nothing can be done there. */
+export function checkConnections(connections: readonly ConnectionView[]): readonly Check[] {
+  const wrong = connections.flatMap(({ name, hostKey, credential }) => [
+    ...(hostKey
+      ? []
+      : [fail('host-key', 'usage', `${name} has no pinned host key`, `vosctl connections trust ${quoted(name)}`)]),
+    ...(credential.type === 'none'
+      ? [fail('credential', 'usage', `${name} has no credential`, `vosctl credentials set ${quoted(name)}`)]
+      : []),
+  ])
+  if (connections.length === 0) {
+    return [
+      warn('connections', 'there are none yet', 'vosctl connections add cucm-pub --host 10.10.0.10 --username admin'),
+    ]
+  }
+  if (wrong.length > 0) return wrong
+  return [ok('connections', `all ${connections.length} have a pinned host key and a credential`)]
+}
+
+/** The daemon refuses a key that is not its user's alone, at the moment of use: in the night, when it is cron that asks. */
+export function checkKeyFiles(connections: readonly ConnectionView[]): readonly Check[] {
+  const id = 'key-file'
+  return connections.flatMap(({ name, credential }) => {
+    if (credential.type !== 'key') return []
+    const file = credential.path
+    return looked(id, 'usage', () => {
+      const stat = statSync(file, { throwIfNoEntry: false })
+      if (stat?.isFile()) return checkOwn(id, file, stat, name)
+      const fix = `vosctl connections edit ${quoted(name)} --key <path>`
+      return [fail(id, 'usage', `${name}: there is no key file ${file}`, fix)]
+    })
+  })
+}
+
+/** The key that seals the passwords. */
+function checkSealingKey({ paths }: Context, isNeeded: boolean): readonly Check[] {
+  const id = 'sealing-key'
+  const directory = paths.configDirectory
+  const file = path.join(directory, 'key')
+  return looked(id, 'usage', () => {
+    const stat = lstatSync(file, { throwIfNoEntry: false })
+    if (!stat && !isNeeded) return []
+    if (!stat?.isFile()) {
+      const fix = 'Restore it from a backup, or set the passwords again: vosctl credentials set <target>'
+      return [fail(id, 'usage', `the key that seals the passwords is not there, or is no file: ${file}`, fix)]
+    }
+    if ((statSync(directory).mode & 0o022) !== 0) {
+      return [fail(id, 'usage', `others may write in ${directory}`, `chmod 700 ${quoted(directory)}`)]
+    }
+    const wrong = checkOwn(id, file, stat, 'the key that seals the passwords')
+    return wrong.length > 0 ? wrong : [ok(id, `${file}, yours alone`)]
+  })
+}
+
+function checkOwn(id: string, file: string, stat: { uid: number; mode: number }, whose: string): readonly Check[] {
+  if (stat.uid !== process.geteuid?.()) {
+    return [fail(id, 'usage', `${whose}: ${file} belongs to another user`, `sudo chown "$USER" ${quoted(file)}`)]
+  }
+  if ((stat.mode & 0o077) === 0) return []
+  return [fail(id, 'usage', `${whose}: other users may read ${file}`, `chmod 600 ${quoted(file)}`)]
+}
