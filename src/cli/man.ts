@@ -31,10 +31,9 @@ export function manPage(): string {
     '.SH EXIT STATUS',
     text('The same for every command. 4 to 7: the device was not touched.'),
     ...EXIT_TABLE.flatMap(({ status, name, means }) => tagged(bold(`${status} ${name}`), means)),
-    ...TOPIC_NAMES.filter((name) => !ELSEWHERE.includes(name)).flatMap((name) => [
-      `.SH ${name.toUpperCase()}`,
-      ...asItIs(TOPICS[name]()),
-    ]),
+    ...TOPIC_NAMES.flatMap((name) =>
+      ELSEWHERE.includes(name) ? [] : [`.SH ${name.toUpperCase()}`, ...asItIs(TOPICS[name]())],
+    ),
     '.SH SEE ALSO',
     '.BR ssh (1),',
     '.BR systemctl (1),',
