@@ -1,5 +1,6 @@
-import { rmSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import { build, type BuildOptions } from 'esbuild'
+import { manPage } from './src/cli/man.ts'
 
 /**
  * Two bundles. The client is bundled whole and split, because its start-up is what a person waits for: nothing that does
@@ -46,3 +47,5 @@ await Promise.all([
     packages: 'external',
   }),
 ])
+
+writeFileSync('dist/vosctl.1', manPage())

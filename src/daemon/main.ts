@@ -90,7 +90,7 @@ async function main(): Promise<void> {
       failpoint('server.closed')
       clearTimeout(idle)
       forgetHolder(paths)
-      names.close()
+      writeNames()
       store.close()
       failpoint('store.closed')
       log('stopped')
@@ -151,7 +151,7 @@ async function main(): Promise<void> {
   await listen(server.http, paths)
   // In the same turn, so no request can come between.
   manager.recover()
-  const names = keepNames(paths.names, store, manager, log)
+  const writeNames = keepNames(paths.names, store, manager, log)
   up.resolve()
   failpoint('recovered')
   log(`vosctl ${VERSION} listens on ${paths.socket} (pid ${process.pid})`)

@@ -21,21 +21,17 @@ const TELLING: readonly OperationEvent['type'][] = [
   'verified',
 ]
 
-export interface NamesFile {
-  /** Writes what was not written yet, and no more after that. */
-  close(): void
-}
-
 /**
  * Keeps `file` as {@link Names}: what shells complete, so that a press of Tab reads one small file and asks nobody. It is
  * never synced, because nothing depends on it, and no failure to write it goes further than the log.
+ * @returns writes at once what was not written yet, for the end
  */
 export function keepNames(
   file: string,
   { connections, operations }: Store,
   manager: Manager,
   log: (line: string) => void,
-): NamesFile {
+): () => void {
   let known: Names['connections'] | null = null
   let written = ''
   let hasFailed = false
@@ -68,17 +64,14 @@ export function keepNames(
     known = null
     changed()
   })
-  const stop = manager.onEvent(({ event }) => {
+  manager.onEvent(({ event }) => {
     if (TELLING.includes(event.type)) changed()
   })
   write()
-  return {
-    close: () => {
-      stop()
-      if (timer === undefined) return
-      clearTimeout(timer)
-      write()
-    },
+  return () => {
+    if (timer === undefined) return
+    clearTimeout(timer)
+    write()
   }
 }
 

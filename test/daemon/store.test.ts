@@ -157,6 +157,47 @@ describe('the database file', () => {
   })
 })
 
+describe('the services that a device has shown', () => {
+  it('are kept with their connection, in order, and told when there are new ones', () => {
+    const { store: house } = store()
+    const { connections } = house
+    let changes = 0
+    connections.onChange(() => changes++)
+    const see = (names: readonly string[], at: number) => house.write(() => connections.seeServices(1, names, at))
+    house.write(() => connections.add(CUCM, 0))
+    see(['Cisco Tomcat', 'Cisco Tftp', 'Cisco Tomcat'], 1)
+    expect(changes).toBe(2)
+    see(['Cisco Tftp'], 2)
+    expect(changes).toBe(2)
+    expect(connections.named()).toEqual([
+      { id: 1, name: 'cucm-pub', platform: 'vos', service: 'Cisco Tomcat', services: ['Cisco Tftp', 'Cisco Tomcat'] },
+    ])
+    house.write(() => connections.edit(1, { name: 'cucm', service: null }))
+    expect(connections.named()[0]).toMatchObject({ name: 'cucm', services: ['Cisco Tftp', 'Cisco Tomcat'] })
+    house.write(() => connections.edit(1, { host: '10.10.0.11' }))
+    expect(connections.named()[0]?.services).toEqual([])
+  })
+
+  it('are at most 500, those that were seen last, and go with the connection', () => {
+    const { db } = open()
+    const house = new Store(db, (error) => expect.fail(error.message))
+    const { connections } = house
+    const names = (from: number, count: number) => Array.from({ length: count }, (_, index) => `S${from + index}`)
+    house.write(() => {
+      connections.add(CUCM, 0)
+      connections.seeServices(1, names(1000, 400), 1)
+      connections.seeServices(1, names(2000, 400), 2)
+      connections.seeServices(1, ['S1399'], 3)
+      connections.seeServices(1, ['S3000'], 4)
+    })
+    const kept = connections.named()[0]?.services ?? []
+    expect(kept).toHaveLength(500)
+    expect(kept).toEqual(expect.arrayContaining([...names(2000, 400), 'S1399', 'S3000']))
+    house.write(() => connections.remove(1))
+    expect(db.prepare('SELECT count(*) FROM services_seen').pluck().get()).toBe(0)
+  })
+})
+
 describe('a second store', () => {
   it('is refused when a variable leads to it while the usual place holds connections, and named with it', () => {
     const usual = path.join(temporaryDirectory(), 'usual')
