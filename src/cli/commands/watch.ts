@@ -9,6 +9,7 @@ import { toEventJson, toOperationJson } from '../renderers/json.ts'
 import { clean } from '../renderers/words.ts'
 import { chooseTargets } from '../selection.ts'
 import { stdoutGone } from '../stdout-gone.ts'
+import { hasSuccessor, runSuccessor } from '../successor.ts'
 import { attach } from './attach.ts'
 import { readEvents } from './logs.ts'
 import { aboutOperation } from './verify.ts'
@@ -26,7 +27,12 @@ export async function watch(context: Context, words: readonly string[]): Promise
   using departure = beginDeparture(context)
   const updates = only(client.watch('operations', { signal: departure.signal }), ids)
   if (output === 'jsonl') return await stream(context, updates, departure)
-  return await draw(context, client, updates, departure)
+  try {
+    return await draw(context, client, updates, departure)
+  } catch (error) {
+    if (hasSuccessor(error)) return await runSuccessor(context)
+    throw error
+  }
 }
 
 function refuseWithoutTerminal(context: Context): void {
