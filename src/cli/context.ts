@@ -23,6 +23,8 @@ export interface Flags {
 /** What every command gets: its surroundings, and the way to the daemon. */
 export interface Context {
   readonly io: Io
+  /** The command line as it was given. */
+  readonly argv: readonly string[]
   readonly flags: Flags
   readonly paths: Paths
   /** The login name by the password entry: who did it, in history and on screens. */

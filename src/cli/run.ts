@@ -9,7 +9,7 @@ import type { Io } from './follow.ts'
 import { LeftError, statusOfSignal, type Leaving } from './leaving.ts'
 import { readNames } from './names.ts'
 import { currentUser, resolvePaths } from './paths.ts'
-import { parseCommandLine, type Invocation } from './program.ts'
+import { parseCommandLine } from './program.ts'
 import { isOn } from './renderers/choose.ts'
 import { createLineWriter } from './renderers/line-writer.ts'
 import { toErrorJson } from './renderers/json.ts'
@@ -21,11 +21,7 @@ import { openSession } from './session.ts'
 /** From the words of the command line to an exit status. Every known error is printed here, once. */
 export async function run(argv: readonly string[], io: Io, leaving: Leaving): Promise<number> {
   try {
-    return await runCommand(
-      parseCommandLine(argv, (word, stateDir) => isConnection(word, io.env, stateDir)),
-      io,
-      leaving,
-    )
+    return await runCommand(argv, io, leaving)
   } catch (error) {
     if (error instanceof LeftError) return statusOfSignal(error.signal)
     if (error instanceof InterruptedError) return statusOfSignal('SIGINT')
@@ -40,7 +36,9 @@ function isConnection(word: string, env: NodeJS.ProcessEnv, stateDir: string | u
   return connections.some(({ name }) => name === word)
 }
 
-async function runCommand({ name, words, options, globals }: Invocation, io: Io, leaving: Leaving): Promise<number> {
+async function runCommand(argv: readonly string[], io: Io, leaving: Leaving): Promise<number> {
+  const isName = (word: string, stateDir: string | undefined) => isConnection(word, io.env, stateDir)
+  const { name, words, options, globals } = parseCommandLine(argv, isName)
   const flags = toFlags(globals, io.env)
   const user = currentUser()
   const paths = resolvePaths(io.env, globals.stateDir, user.home)
@@ -48,6 +46,7 @@ async function runCommand({ name, words, options, globals }: Invocation, io: Io,
   const writers = createWriters(io, flags)
   const context: Context = {
     io,
+    argv,
     flags,
     paths,
     user: user.name,

@@ -20,7 +20,7 @@ type Deviation = readonly [drawn: string, ours: string, because: string]
 /** The drawing with the deviations in it; every one must be about something that is drawn, once. */
 function withDeviations(drawn: readonly string[], deviations: readonly Deviation[]): string[] {
   const text = deviations.reduce((before, [from, to]) => {
-    expect(before.split(from), from).toHaveLength(2)
+    expect(before.split(from)).toHaveLength(2)
     return before.replace(from, () => to)
   }, drawn.join('\n'))
   return text.split('\n')

@@ -32,7 +32,7 @@ describe.skipIf(tmux === null).concurrent('on a terminal (needs tmux)', { timeou
 
   function open({ onTestFinished }: TestContext, columns: number, rows: number, name: string) {
     const go = join(directory, `go-${Math.random().toString(36).slice(2, 8)}`)
-    const terminal = new Terminal({ directory, columns, rows, env: { FEED_GO: go }, onTestFinished })
+    const terminal = new Terminal({ directory, columns, rows, env: { FEED_GO: go }, atEnd: onTestFinished })
     terminal.type(`${process.execPath} ${join(directory, 'feed.mjs')} ${name}`)
     /** The program stands still until then. */
     return Object.assign(terminal, { goOn: () => writeFileSync(go, '') })

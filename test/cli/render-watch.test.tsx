@@ -1,10 +1,12 @@
 import { stripVTControlCharacters } from 'node:util'
 import { render } from 'ink-testing-library'
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { createFrames, type Frames } from '../../src/cli/renderers/frames.ts'
+import { createFrames } from '../../src/cli/renderers/frames.ts'
+import { createWatchLog, type ReadEvents } from '../../src/cli/renderers/watch-log.ts'
 import { runWatch } from '../../src/cli/renderers/watch.tsx'
 import { WatchBoard, type WatchFrame } from '../../src/cli/renderers/watch-board.ts'
 import { Watch, type WatchActions } from '../../src/cli/views/Watch.tsx'
+import { displayWidth } from '../../src/cli/renderers/width.ts'
 import { layoutFor, scrollTo } from '../../src/cli/views/watch-layout.ts'
 import type { Operation } from '../../src/core/operation.ts'
 import {
@@ -201,6 +203,74 @@ describe('the screen', () => {
     expect(screen(board.frame(at('14:04:04')), [80, 24])[0]).toMatch(/14:04:04   10 s behind$/)
   })
 
+  test('news that took longer than a second to come is told, until something comes in time', () => {
+    const operation = running.after(10)
+    const board = boardOf([operation], at('14:05:20'))
+    const [recorded] = running.recorded.slice(9)
+    if (!recorded) throw new Error('a scene has events')
+    board.receive({ type: 'event', recorded: { ...recorded, at: at('14:05:17') }, operation }, at('14:05:20'))
+    expect(screen(board.frame(at('14:05:21')), [80, 24])[0]).toMatch(/14:05:21 {3}3 s behind$/)
+    board.receive({ type: 'heartbeat', now: at('14:05:22'), cursor: 1 }, at('14:05:22'))
+    expect(screen(board.frame(at('14:05:22')), [80, 24])[0]).toMatch(/14:05:22 {3}live$/)
+  })
+
+  test('after a sleep everything is stale until the daemon was heard, however old what came first is', () => {
+    const board = boardOf([running.after(10)], at('14:03:54'))
+    board.frame(at('14:03:54'))
+    const lines = screen(board.frame(at('14:03:58')), [80, 24])
+    expect(lines[0]).toMatch(/14:03:58 {3}4 s behind$/)
+    expect(lines[4]).toContain('(starting)')
+    board.receive({ type: 'heartbeat', now: at('14:03:55'), cursor: 1 }, at('14:03:59'))
+    expect(screen(board.frame(at('14:03:59')), [80, 24])[0]).toMatch(/behind$/)
+    board.receive({ type: 'heartbeat', now: at('14:04:00'), cursor: 1 }, at('14:04:00'))
+    const after = screen(board.frame(at('14:04:00')), [80, 24])
+    expect(after[0]).toMatch(/live$/)
+    expect(after[4]).not.toContain('(starting)')
+  })
+
+  test('an empty house shows the first steps, once it is known that it is empty', () => {
+    const board = boardOf([], now)
+    expect(screen(board.frame(now), [80, 24])[3]).toBe('Nothing is going on.')
+    board.know({ connections: 0, holds: 0 })
+    expect(screen(board.frame(now), [80, 24]).slice(3, 5)).toEqual([
+      'No connections yet.',
+      '  See it work first      vosctl demo',
+    ])
+  })
+
+  test.each([
+    ['escape sequences', '\u001b[2J\u001b[10;10Hx\u001b]0;title\u0007', 'cucm'],
+    ['wide characters', '電話交換機電話交換機電話交換機', '電話交換機'],
+    ['marks that turn the line round', '\u202egnp.exe\u2066', '<U+202E>'],
+    ['emoji and combining marks', '👩‍👩‍👧é́́́', '👩'],
+    ['line breaks and tabs', 'a\nb\r\nc\td', 'cucm'],
+  ])('%s in names, services and device lines move nothing', (_, evil) => {
+    const operation = scene(
+      'r-7k2m9q',
+      `cucm${evil}`,
+      '14:05:00',
+      [...sentAt('14:05:00'), ['14:05:01', { type: 'line', text: evil }]],
+      { service: `${evil}x`, createdBy: evil, reason: evil },
+    ).operation
+    const board = boardOf([operation, late.operation], now)
+    board.addTranscript('r-7k2m9q', [
+      { cursor: 1, operationId: 'r-7k2m9q', seq: 1, at: now, event: { type: 'line', text: evil } },
+    ])
+    const frame = board.frame(now)
+    const selected = frame.rows.findIndex(({ operation: { id } }) => id === 'r-7k2m9q')
+    for (const size of [
+      [80, 24],
+      [160, 50],
+      [50, 14],
+    ] as const) {
+      const text = rawScreen(frame, size, { selected }).replace(/\u001b\[\d+m/g, '')
+      expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/)
+      const lines = text.split('\n')
+      expect(lines).toHaveLength(size[1] - 1)
+      expect(lines.filter((line) => displayWidth(line.trimEnd()) > size[0] - 1)).toEqual([])
+    }
+  })
+
   test('device text and names cannot draw', () => {
     const evil = scene('r-7k2m9q', 'cucm\u001b[2J', '14:05:00', [
       ...sentAt('14:05:00'),
@@ -253,6 +323,34 @@ describe('the board', () => {
     expect(lines.at(-1)?.text).toBe('line 49')
     board.receive({ type: 'snapshot', operations: [], cursor: 9, gap: true }, at('14:00:03'))
     expect(board.frame(at('14:00:03')).lines.size).toBe(0)
+  })
+
+  test('polls of the device are one line, however many come', () => {
+    const board = boardOf([], at('14:00:00'))
+    const polled = scene('r-7k2m9q', 'cucm-pub', '14:00:00', [
+      ...sentAt('14:00:00'),
+      ['14:00:01', { type: 'line', text: 'Cisco Tomcat[STARTING]' }],
+      ...Array.from({ length: 300 }, () => ['14:00:02', { type: 'repeated', times: 2 }] as const),
+    ])
+    for (const update of eventsOf(polled)) board.receive(update, at('14:00:02'))
+    const text = screen(board.frame(at('14:00:03')), [160, 50]).join('\n')
+    expect(text).toContain('14:00:01  Cisco Tomcat[STARTING]')
+    expect(text).toContain('... 599 lines like this ...')
+    expect(text).toContain('14:00:02  Cisco Tomcat[STARTING]')
+  })
+
+  test('nothing of a month of restarts is kept but what is on the board', () => {
+    const board = boardOf([], 0)
+    for (let day = 0; day < 3000; day++) {
+      const now = day * 900_000
+      const start = now - 10_000
+      const recorded = done.recorded.map((one) => ({ ...one, operationId: `r-${day}`, at: start }))
+      const operation = { ...done.operation, id: `r-${day}`, completedAt: start, startedAt: start, beganAt: start }
+      for (const one of recorded) board.receive({ type: 'event', recorded: one, operation }, now)
+      const frame = board.frame(now)
+      expect(frame.rows.length).toBe(1)
+      expect(frame.lines.size).toBe(1)
+    }
   })
 
   test('200 operations make a frame in a few milliseconds', () => {
@@ -335,8 +433,8 @@ describe('keys', () => {
       operations.map((operation) => shifted(operation, shift)),
       Date.now(),
     )
-    const frames: Frames<WatchFrame> = createFrames(
-      (now) => board.frame(now),
+    const frames = createFrames(
+      (now) => ({ ...board.frame(now), log: null }),
       () => true,
     )
     const actions = {
@@ -344,7 +442,7 @@ describe('keys', () => {
       acknowledge: vi.fn<WatchActions['acknowledge']>((id) => Promise.resolve(`${id} acknowledged`)),
       verify: vi.fn<WatchActions['verify']>(({ connection }) => Promise.resolve(`v-1 looks at ${connection.name}`)),
       wantTranscript: vi.fn<WatchActions['wantTranscript']>(),
-      readEvents: vi.fn<WatchActions['readEvents']>(() => Promise.resolve([])),
+      openLog: vi.fn<WatchActions['openLog']>(),
       leave: vi.fn<WatchActions['leave']>(),
       attach: vi.fn<WatchActions['attach']>(),
     }
@@ -473,6 +571,70 @@ describe('keys', () => {
     expect(actions.verify.mock.calls.map(([{ id }]) => id)).toEqual(['r-7k2m9q', 'r-7k2m9q'])
   })
 
+  test('/ filters by what is typed, enter keeps it, escape shows all; the counts stay whole', async () => {
+    const { press, text } = start(HOUSE)
+    await press('/', '/_   enter keeps it')
+    await press('web', 'filter "web" hides 6')
+    expect(text()).toContain('>. web-01')
+    expect(text()).not.toContain('cuc-1')
+    expect(text()).toContain('1 failed   1 unknown')
+    await press('\r', 'up/dn select')
+    expect(text()).toContain('filter "web" hides 6')
+    await press('\u001b', 'cuc-1')
+    expect(text()).not.toContain('filter "')
+    await press('/STARTING\r', 'filter "STARTING"')
+    expect(text()).toContain('cucm-sub2')
+    await press('/xyz', 'No row matches the filter; it hides 9.')
+    await press('\u007f', 'filter "STARTINGxy"')
+  })
+
+  test('p lets the picture stand and counts what it does not show; what is done is about now', async () => {
+    const { press, text, board, frames, actions } = start([running.after(10)])
+    await press('p', 'paused, 0 changes since')
+    expect(text()).toContain('(starting)')
+    const ended = { ...running.operation, completedAt: Date.now() }
+    for (const update of eventsOf(running, 10)) {
+      board.receive(update.type === 'event' ? { ...update, operation: ended } : update, Date.now())
+    }
+    frames.wake()
+    await until(() => text().includes('paused, 3 changes since'))
+    expect(text()).toContain('(starting)')
+    expect(text()).toContain('1 done in the last 5 min')
+    await press('c', 'c: r-7k2m9q has already ended')
+    expect(actions.cancel).not.toHaveBeenCalled()
+    await press('p', '100%')
+    expect(text()).not.toContain('paused')
+  })
+
+  test('a follows what runs, and says why it does not follow what has ended', async () => {
+    const { press, stdin, actions } = start([failed.operation, running.after(10)])
+    await press('a', 'a: r-7k31zc has already ended')
+    await press(DOWN, '>  cucm-pub')
+    stdin.write('a')
+    await until(() => actions.attach.mock.calls.length > 0)
+    expect(actions.attach.mock.calls).toEqual([['r-7k2m9q']])
+  })
+
+  test('enter shows everything of the selected one, escape goes back', async () => {
+    const { press, actions } = start([failed.operation, running.after(10)])
+    expect(await press('\r', 'imp-2   r-7k31zc   restart "Cisco XCP Router"')).not.toContain('CONNECTION')
+    expect(await press(DOWN, 'cucm-pub   r-7k2m9q')).toContain('usual 2m30s')
+    await until(() => actions.wantTranscript.mock.calls.length > 1)
+    await press('\u001b', 'CONNECTION')
+  })
+
+  test('l opens the log of the selected one and closes it', async () => {
+    const { press, actions } = start([running.after(10)])
+    await press('l', 'reading the log of r-7k2m9q')
+    await press('\u001b', 'CONNECTION')
+    expect(actions.openLog.mock.calls).toEqual([['r-7k2m9q'], [null]])
+  })
+
+  test.each(['l', 'a', 'c', 'v', 'k'])('%s says that nothing is selected in an empty house', async (key) => {
+    const { press } = start([])
+    await press(key, `${key}: nothing is selected`)
+  })
+
   test('? shows help, again or escape hides it', async () => {
     const { press } = start(HOUSE)
     expect(await press('?', 'cancel the selected operation')).not.toContain('CONNECTION')
@@ -492,6 +654,32 @@ describe('keys', () => {
     const { actions } = start([running.after(10)], [120, 40])
     await until(() => actions.wantTranscript.mock.calls.length > 0)
     expect(actions.wantTranscript).toHaveBeenCalledWith('r-7k2m9q')
+  })
+})
+
+describe('the log', () => {
+  test('is read on from its end whenever something is heard, and again after a failure', async () => {
+    let written = 10
+    let isGone = false
+    const read = vi.fn<ReadEvents>((_, afterSeq) => {
+      if (isGone) return Promise.reject(new Error('the daemon is gone'))
+      return Promise.resolve(running.recorded.slice(afterSeq, written))
+    })
+    const log = createWatchLog(read, () => {})
+    log.open('r-7k2m9q')
+    await until(() => log.current()?.lines.length === 10)
+    isGone = true
+    written = 13
+    log.heard('r-7k2m9q')
+    log.heard('r-another')
+    await until(() => read.mock.calls.length === 2)
+    isGone = false
+    log.heard(null)
+    await until(() => log.current()?.lines.length === running.recorded.length)
+    expect(log.current()?.lines.at(-1)).toMatch(/^14:05:52 {2}completed/)
+    expect(read.mock.calls.map(([, afterSeq]) => afterSeq)).toEqual([0, 10, 10])
+    log.open(null)
+    expect(log.current()).toBeNull()
   })
 })
 

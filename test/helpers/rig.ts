@@ -6,7 +6,8 @@ import { onTestFinished } from 'vitest'
 import { DEFAULT_TIMINGS } from '../../src/core/connection.ts'
 import type { Scenario, Simulator, SimulatorOptions } from '../../src/simulator/index.ts'
 import { startSimulator } from '../../src/simulator/index.ts'
-import { temporaryDirectory } from './temporary.ts'
+import { Terminal } from './terminal.ts'
+import { temporaryDirectory, type AtEnd } from './temporary.ts'
 
 const ROOT = path.resolve(import.meta.dirname, '../..')
 export const VOSCTL = path.join(ROOT, 'bin', 'vosctl')
@@ -26,14 +27,28 @@ export interface RunOptions {
 
 /** One house for one test: the built programs on a state directory of their own. Everything ends with the test. */
 export class Rig {
-  readonly directory = temporaryDirectory()
-  readonly state = path.join(this.directory, 'state')
-  readonly config = path.join(this.directory, 'config')
-  readonly socket = path.join(this.state, 'run', 'vosd.sock')
+  readonly directory: string
+  readonly state: string
+  readonly config: string
+  readonly socket: string
   readonly #children = new Set<ChildProcess>()
+  readonly #atEnd: AtEnd
 
-  constructor() {
-    onTestFinished(() => this.#killAll())
+  constructor(atEnd: AtEnd = onTestFinished) {
+    this.#atEnd = atEnd
+    this.directory = temporaryDirectory(atEnd)
+    this.state = path.join(this.directory, 'state')
+    this.config = path.join(this.directory, 'config')
+    this.socket = path.join(this.state, 'run', 'vosd.sock')
+    atEnd(() => this.#killAll())
+  }
+
+  /** A terminal in which `vosctl` finds this house. */
+  terminal(columns: number, rows: number, atEnd: AtEnd = this.#atEnd): Terminal {
+    const env = { VOSCTL_STATE_DIR: this.state, VOSCTL_CONFIG_DIR: this.config, LANG: 'C.UTF-8' }
+    const terminal = new Terminal({ directory: this.directory, columns, rows, env, atEnd })
+    terminal.line(`vosctl() { ${process.execPath} ${VOSCTL} "$@"; }`)
+    return terminal
   }
 
   /** Starts the built client; ends on its own or with the test. */
@@ -75,7 +90,7 @@ export class Rig {
   ): Promise<Simulator> {
     const timeScale = options.timeScale ?? 0.002
     const simulator = await startSimulator(scenario, { ...options, timeScale })
-    onTestFinished(() => simulator.stop())
+    this.#atEnd(() => simulator.stop())
     await this.add(name, simulator, flags, timings(timeScale))
     return simulator
   }

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { onTestFinished } from 'vitest'
+import type { AtEnd } from './temporary.ts'
 import { requireTool } from './tools.ts'
 import { until } from './wait.ts'
 
@@ -18,19 +19,19 @@ export interface TerminalOptions {
   readonly columns: number
   readonly rows: number
   readonly env?: Readonly<Record<string, string>>
-  /** Of a concurrent test its own, because the imported one knows only one test at a time. */
-  readonly onTestFinished?: (end: () => void) => void
+  readonly atEnd?: AtEnd
 }
 
 /** A real terminal with a shell in it: tmux with a server of its own, which ends with the test. */
 export class Terminal {
-  readonly #socket: string
+  /** A name for files that belong to it. */
+  readonly file: string
   readonly #bytes: string
   #closed = false
 
-  constructor({ directory, columns, rows, env = {}, onTestFinished: atEnd = onTestFinished }: TerminalOptions) {
-    this.#socket = join(directory, `tmux-${Math.random().toString(36).slice(2, 8)}`)
-    this.#bytes = `${this.#socket}.bytes`
+  constructor({ directory, columns, rows, env = {}, atEnd = onTestFinished }: TerminalOptions) {
+    this.file = join(directory, `tmux-${Math.random().toString(36).slice(2, 8)}`)
+    this.#bytes = `${this.file}.bytes`
     const size = ['-x', String(columns), '-y', String(rows)]
     const variables = Object.entries({ ...env, PS1: '$ ' }).map(([name, value]) => `${name}=${value}`)
     const shell = ['env', '-u', 'ENV', '-u', 'BASH_ENV', '-u', 'CI', ...variables, 'sh']
@@ -91,7 +92,7 @@ export class Terminal {
 
   /** Typed into another terminal it shows this one there, as a person sees who attaches to a session. */
   get attachCommand(): string {
-    return `TMUX= ${tmux} -S ${this.#socket} attach`
+    return `TMUX= ${tmux} -S ${this.file} attach`
   }
 
   detach(): void {
@@ -110,7 +111,7 @@ export class Terminal {
   }
 
   #run(...words: readonly string[]): string {
-    return execFileSync(tmux ?? 'tmux', ['-S', this.#socket, ...words], {
+    return execFileSync(tmux ?? 'tmux', ['-S', this.file, ...words], {
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'pipe'],
     })

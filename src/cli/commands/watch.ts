@@ -9,6 +9,7 @@ import { readEvents } from '../operations.ts'
 import { currentUser } from '../paths.ts'
 import { clean } from '../renderers/words.ts'
 import { chooseTargets } from '../selection.ts'
+import { hasSuccessor, runSuccessor } from '../successor.ts'
 import { attach } from './attach.ts'
 import { aboutOperation } from './verify.ts'
 import { streamEvents } from './watch-stream.ts'
@@ -31,7 +32,12 @@ export async function watch(
   using departure = beginDeparture(context)
   if (output === 'jsonl') return await streamEvents(context, client, ids, departure, options.from)
   const updates = only(client.watch('operations', { signal: departure.signal }), ids)
-  return await draw(context, client, updates, departure)
+  try {
+    return await draw(context, client, updates, departure)
+  } catch (error) {
+    if (hasSuccessor(error)) return await runSuccessor(context)
+    throw error
+  }
 }
 
 function refuseWithoutTerminal(context: Context): void {

@@ -1,5 +1,5 @@
 import { render } from 'ink'
-import { isSettled, type Operation, type RecordedEvent } from '../../core/operation.ts'
+import { isSettled, type Operation } from '../../core/operation.ts'
 import type { Io, Update, Updates } from '../follow.ts'
 import { counts, type WatchHeader } from '../views/watch-words.ts'
 import { Watch, type WatchActions } from '../views/Watch.tsx'
@@ -7,6 +7,7 @@ import { untilAborted } from './follow-to-end.ts'
 import { createFrames } from './frames.ts'
 import { guardStream } from './line-writer.ts'
 import { WatchBoard, type House } from './watch-board.ts'
+import { createWatchLog, type ReadEvents } from './watch-log.ts'
 
 /** A hold is no event, so it is asked for: often enough for a line of counts. */
 const HOUSE_MS = 30_000
@@ -22,7 +23,7 @@ export interface WatchContext {
   readonly ack: (id: string) => Promise<string>
   readonly verify: (operation: Operation) => Promise<string>
   /** The events of an operation after this place. */
-  readonly readEvents: (id: string, afterSeq: number) => Promise<readonly RecordedEvent[]>
+  readonly readEvents: ReadEvents
   readonly readHouse: () => Promise<House>
 }
 
@@ -44,8 +45,9 @@ export async function runWatch(updates: Updates, context: WatchContext): Promise
   const { io, header } = context
   const screen = io.stdout.isTTY ? io.stdout : io.stderr
   const board = new WatchBoard(Date.now())
+  const log = createWatchLog(context.readEvents, () => frames.wake())
   const frames = createFrames(
-    (now) => board.frame(now),
+    (now) => ({ ...board.frame(now), log: log.current() }),
     ({ rows }) => rows.some(({ operation }) => !isSettled(operation)),
   )
   const left = new AbortController()
@@ -59,7 +61,7 @@ export async function runWatch(updates: Updates, context: WatchContext): Promise
     acknowledge: context.ack,
     verify: context.verify,
     wantTranscript: transcripts.want,
-    readEvents: context.readEvents,
+    openLog: log.open,
     leave: (byInterrupt) => {
       interrupted = byInterrupt
       left.abort()
@@ -88,7 +90,8 @@ export async function runWatch(updates: Updates, context: WatchContext): Promise
       board.receive(update, Date.now())
       frames.wake()
       inspect(update)
-      if (update.type === 'snapshot') transcripts.forget()
+      if (update.type === 'snapshot') transcripts.renew()
+      log.heard(update.type === 'event' ? update.operation.id : null)
     }
   } finally {
     frames.stop()
@@ -102,6 +105,7 @@ export async function runWatch(updates: Updates, context: WatchContext): Promise
 /** Each transcript is asked for once; one that cannot be read is no reason to stop watching. */
 function transcriptLoader(board: WatchBoard, { readEvents }: WatchContext, wake: () => void) {
   const asked = new Set<string>()
+  let latest: string | null = null
   const load = async (id: string) => {
     try {
       board.addTranscript(id, await readEvents(id, 0))
@@ -110,15 +114,20 @@ function transcriptLoader(board: WatchBoard, { readEvents }: WatchContext, wake:
       asked.delete(id)
     }
   }
+  const want = (id: string) => {
+    latest = id
+    if (asked.has(id)) return
+    for (const one of asked) if (!board.has(one)) asked.delete(one)
+    asked.add(id)
+    void load(id)
+  }
   return {
-    want: (id: string) => {
-      if (asked.has(id)) return
-      for (const one of asked) if (!board.has(one)) asked.delete(one)
-      asked.add(id)
-      void load(id)
-    },
+    want,
     /** The board came anew: what happened in between was not seen. */
-    forget: () => asked.clear(),
+    renew: () => {
+      asked.clear()
+      if (latest !== null) want(latest)
+    },
   }
 }
 

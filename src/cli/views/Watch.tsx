@@ -4,9 +4,9 @@ import { isLook, isSettled, maybeSent, needsAcknowledgement, type Operation } fr
 import { sanitise } from '../../core/text.ts'
 import type { Frames } from '../renderers/frames.ts'
 import type { WatchFrame, WatchRow } from '../renderers/watch-board.ts'
+import type { WatchLog } from '../renderers/watch-log.ts'
 import { clean, clock, describe, stateWord } from '../renderers/words.ts'
 import { useFrame } from './use-frame.ts'
-import { useLog, type ReadEvents } from './use-log.ts'
 import { useSelection } from './use-selection.ts'
 import { useTerminalSize } from './use-terminal-size.ts'
 import { detailPage } from './watch-details.ts'
@@ -26,7 +26,8 @@ export interface WatchActions {
   readonly verify: (operation: Operation) => Promise<string>
   /** The detail area is large enough for this operation's transcript. */
   readonly wantTranscript: (id: string) => void
-  readonly readEvents: ReadEvents
+  /** From now on frames carry the log of this operation; null: of none. */
+  readonly openLog: (id: string | null) => void
   readonly leave: (interrupted: boolean) => void
   /** Leaves, to follow this operation alone. */
   readonly attach: (id: string) => void
@@ -46,7 +47,7 @@ interface Question {
 
 /** The dashboard: frames in, keys out. */
 export function Watch(props: {
-  readonly frames: Frames<WatchFrame>
+  readonly frames: Frames<WatchFrame & { readonly log: WatchLog | null }>
   readonly env: NodeJS.ProcessEnv
   readonly header: () => WatchHeader
   readonly actions: WatchActions
@@ -66,9 +67,8 @@ export function Watch(props: {
   const shown = paused ?? frame
   const left = filter === '' ? shown.rows : shown.rows.filter((row) => matches(row, filter))
   const selection = useSelection(left, layout.list)
-  const logOf = page?.type === 'log' ? page.id : null
-  const log = useLog(logOf, operationOf(frame, logOf)?.seq ?? 0, actions.readEvents)
-  const logEnd = Math.max(0, (log?.length ?? 0) - layout.page)
+  const log = page?.type === 'log' && frame.log?.id === page.id ? frame.log.lines : []
+  const logEnd = Math.max(0, log.length - layout.page)
 
   const say = (text: string) => setNotice({ text: clean(text), until: Date.now() + NOTICE_MS })
   const report = (answer: Promise<string>) => {
@@ -92,16 +92,16 @@ export function Watch(props: {
     setPage({ ...page, top: top >= logEnd ? null : top })
   }
 
-  const escape = () => {
-    if (page !== null) setPage(null)
-    else setFilter('')
+  const turnTo = (next: Page | null) => {
+    actions.openLog(next?.type === 'log' ? next.id : null)
+    setPage(next)
   }
 
   const actOn = (input: string, operation: Operation) => {
     const { id, connection } = operation
     switch (input) {
       case 'l':
-        return setPage(logOf === null ? { type: 'log', id, top: null } : null)
+        return turnTo(page?.type === 'log' ? null : { type: 'log', id, top: null })
       case 'a':
         if (isSettled(operation)) return say(`a: ${id} has already ended`)
         return actions.attach(id)
@@ -142,15 +142,16 @@ export function Watch(props: {
       else if (key.pageDown) move(size)
       else if (key.home) move(-Infinity)
       else if (key.end) move(Infinity)
-      else if (key.escape) escape()
-      else if (input === '?') setPage(page?.type === 'help' ? null : { type: 'help' })
+      else if (key.escape && page !== null) turnTo(null)
+      else if (key.escape) setFilter('')
+      else if (input === '?') turnTo(page?.type === 'help' ? null : { type: 'help' })
       else if (input === 'q') actions.leave(false)
       else if (input === 'p') setPaused(paused === null ? frame : null)
       else if (input.startsWith('/')) {
-        setPage(null)
+        turnTo(null)
         setTyping(true)
         typeFilter(input.slice(1), key)
-      } else if (key.return && selection.row) setPage(page?.type === 'details' ? null : { type: 'details' })
+      } else if (key.return && selection.row) turnTo(page?.type === 'details' ? null : { type: 'details' })
       else if (key.return) say('enter: nothing is selected')
       else if (!['l', 'a', 'c', 'v', 'k'].includes(input)) return
       else if (!selection.row) say(`${input}: nothing is selected`)
@@ -163,7 +164,7 @@ export function Watch(props: {
   const wanted = layout.detail > 3 || page?.type === 'details' ? selection.row?.operation.id : undefined
   useEffect(() => {
     if (wanted !== undefined) actions.wantTranscript(wanted)
-  }, [wanted, actions, frame])
+  }, [wanted, actions])
 
   const lines = (): readonly string[] | null => {
     switch (page?.type) {
@@ -172,18 +173,20 @@ export function Watch(props: {
       case 'details':
         return selection.row ? detailPage(selection.row, shown, columns, layout.page) : null
       case 'log':
-        return (log ?? []).slice(page.top ?? logEnd).slice(0, layout.page)
+        return log.slice(page.top ?? logEnd).slice(0, layout.page)
       case undefined:
         return null
     }
   }
   const told = notice && notice.until > frame.now ? notice.text : null
   const typed = isTyping && layout.detail > 0 ? `/${filter}_   enter keeps it, escape shows all` : null
-  const from = log === null || page?.type !== 'log' ? 0 : (page.top ?? logEnd)
-  const place =
-    log === null
-      ? page && 'escape back   ? help   q quit'
-      : `${logOf} lines ${from + 1}-${Math.min(log.length, from + layout.page)} of ${log.length}   up/dn scroll   escape back`
+  const ways = (): string | null => {
+    if (page?.type !== 'log') return page && 'escape back   ? help   q quit'
+    if (log.length === 0) return `reading the log of ${page.id}   escape back`
+    const from = page.top ?? logEnd
+    const to = Math.min(log.length, from + layout.page)
+    return `${page.id} lines ${from + 1}-${to} of ${log.length}   up/dn scroll   escape back`
+  }
   return (
     <WatchScreen
       frame={frame}
@@ -194,7 +197,7 @@ export function Watch(props: {
       lens={{ missed: paused && frame.changes - paused.changes, filter, hidden: shown.rows.length - left.length }}
       selection={selection}
       page={lines()}
-      notice={question?.text ?? typed ?? told ?? (layout.detail > 0 ? place : null)}
+      notice={question?.text ?? typed ?? told ?? (layout.detail > 0 ? ways() : null)}
     />
   )
 }
