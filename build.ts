@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs'
+import { readFileSync, rmSync } from 'node:fs'
 import { isBuiltin } from 'node:module'
 import { build, type BuildOptions, type Plugin } from 'esbuild'
 
@@ -17,28 +17,39 @@ const common: BuildOptions = {
   define: { 'process.env.NODE_ENV': '"production"', 'globalThis.VOSCTL_FAULTS': 'false' },
 }
 
-/** Asked for by the packages that we bundle, needed by none of our ways through them; TLS alone takes 4 ms. */
+/** What bundled packages ask for and do not use on our ways through them; TLS alone takes 4 ms to load. */
 const SELDOM = ['child_process', 'https', 'tls', 'zlib']
 
 /**
  * Node's own modules as the client asks for them. A plain `import` of one looks at every name that it exports, and looking
- * loads what lies behind: `fs` brings its promises and readline, `util` worker threads. Got by name, only what is used is
- * loaded, and of those above not even that before it is used.
+ * loads what lies behind: `fs` brings its promises and readline. Got by name, only what is used is loaded; what a package
+ * seldom uses not even before it is used. For our own code, which names what it imports, that would be an empty module.
  */
 const lazyBuiltins: Plugin = {
   name: 'lazy-builtins',
   setup(bundle) {
-    bundle.onResolve({ filter: /^[a-z]/ }, ({ path }) =>
-      isBuiltin(path) ? { path: path.replace('node:', ''), namespace: 'builtin', sideEffects: false } : undefined,
-    )
-    bundle.onLoad({ filter: /.*/, namespace: 'builtin' }, ({ path }) => {
-      const got = `process.getBuiltinModule('node:${path}')`
-      return {
-        contents: SELDOM.includes(path)
-          ? `module.exports = new Proxy({}, { get: (_, name) => ${got}[name] })`
-          : `module.exports = ${got}`,
-      }
+    bundle.onResolve({ filter: /^[a-z]/ }, ({ path, importer }) => {
+      if (!isBuiltin(path)) return undefined
+      const name = path.replace('node:', '')
+      const isSeldom = SELDOM.includes(name) && importer.includes('/node_modules/')
+      return { path: name, namespace: isSeldom ? 'seldom' : 'builtin', sideEffects: false }
     })
+    bundle.onLoad({ filter: /.*/, namespace: 'builtin' }, ({ path }) => ({
+      contents: `module.exports = process.getBuiltinModule('node:${path}')`,
+    }))
+    bundle.onLoad({ filter: /.*/, namespace: 'seldom' }, ({ path }) => ({
+      contents: `module.exports = new Proxy({}, { get: (_, name) => process.getBuiltinModule('node:${path}')[name] })`,
+    }))
+  },
+}
+
+/** Ink's layout would read its own bytes by `fetch`, which loads an HTTP client for 20 ms; without it they are decoded. */
+const layoutWithoutFetch: Plugin = {
+  name: 'layout-without-fetch',
+  setup(bundle) {
+    bundle.onLoad({ filter: /yoga-wasm-base64-esm\.js$/ }, ({ path }) => ({
+      contents: `const fetch = undefined;${readFileSync(path, 'utf8')}`,
+    }))
   },
 }
 
@@ -49,7 +60,7 @@ await Promise.all([
     ...common,
     entryPoints: { 'cli/main': 'src/cli/main.ts' },
     outdir: 'dist',
-    plugins: [lazyBuiltins],
+    plugins: [lazyBuiltins, layoutWithoutFetch],
     splitting: true,
     minifySyntax: true,
     chunkNames: 'cli/[name]-[hash]',
