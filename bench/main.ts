@@ -148,7 +148,7 @@ async function measureLatency(): Promise<void> {
   })
   await client.request('connection:trust', { id: connection.id, hostKey })
   await client.request('credential:set', { id: connection.id, password })
-  using pane = new Pane({ directory, columns: 80, rows: 24, env: { ...environment, PATH: environment.PATH ?? '' } })
+  using pane = new Pane({ directory, columns: 80, rows: 60, env: { ...environment, PATH: environment.PATH ?? '' } })
   pane.line([process.execPath, ...vosctl('watch')].join(' '))
   await pane.shows('   live')
   let drawn = new Map<string, number>()
