@@ -1,5 +1,6 @@
-import { rmSync, writeFileSync } from 'node:fs'
-import { build, type BuildOptions } from 'esbuild'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { isBuiltin } from 'node:module'
+import { build, type BuildOptions, type Plugin } from 'esbuild'
 import { manPage } from './src/cli/man.ts'
 
 /**
@@ -17,6 +18,42 @@ const common: BuildOptions = {
   define: { 'process.env.NODE_ENV': '"production"', 'globalThis.VOSCTL_FAULTS': 'false' },
 }
 
+/** What bundled packages ask for and do not use on our ways through them; TLS alone takes 4 ms to load. */
+const SELDOM = ['child_process', 'https', 'tls', 'zlib']
+
+/**
+ * Node's own modules as the client asks for them. A plain `import` of one looks at every name that it exports, and looking
+ * loads what lies behind: `fs` brings its promises and readline. Got by name, only what is used is loaded; what a package
+ * seldom uses not even before it is used. For our own code, which names what it imports, that would be an empty module.
+ */
+const lazyBuiltins: Plugin = {
+  name: 'lazy-builtins',
+  setup(bundle) {
+    bundle.onResolve({ filter: /^[a-z]/ }, ({ path, importer }) => {
+      if (!isBuiltin(path)) return undefined
+      const name = path.replace('node:', '')
+      const isSeldom = SELDOM.includes(name) && importer.includes('/node_modules/')
+      return { path: name, namespace: isSeldom ? 'seldom' : 'builtin', sideEffects: false }
+    })
+    bundle.onLoad({ filter: /.*/, namespace: 'builtin' }, ({ path }) => ({
+      contents: `module.exports = process.getBuiltinModule('node:${path}')`,
+    }))
+    bundle.onLoad({ filter: /.*/, namespace: 'seldom' }, ({ path }) => ({
+      contents: `module.exports = new Proxy({}, { get: (_, name) => process.getBuiltinModule('node:${path}')[name] })`,
+    }))
+  },
+}
+
+/** Ink's layout would read its own bytes by `fetch`, which loads an HTTP client for 20 ms; without it they are decoded. */
+const layoutWithoutFetch: Plugin = {
+  name: 'layout-without-fetch',
+  setup(bundle) {
+    bundle.onLoad({ filter: /yoga-wasm-base64-esm\.js$/ }, ({ path }) => ({
+      contents: `const fetch = undefined;${readFileSync(path, 'utf8')}`,
+    }))
+  },
+}
+
 rmSync('dist', { recursive: true, force: true })
 
 await Promise.all([
@@ -24,6 +61,7 @@ await Promise.all([
     ...common,
     entryPoints: { 'cli/main': 'src/cli/main.ts' },
     outdir: 'dist',
+    plugins: [lazyBuiltins, layoutWithoutFetch],
     splitting: true,
     minifySyntax: true,
     chunkNames: 'cli/[name]-[hash]',

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { execFileSync, spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import fs from 'node:fs'
 import os from 'node:os'
@@ -67,6 +67,9 @@ export class House implements AsyncDisposable {
   #client: Client | undefined
 
   constructor() {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+      process.once(signal, () => void this[Symbol.asyncDispose]().finally(() => process.exit(1)))
+    }
     for (const part of ['bin', 'dist', 'package.json']) {
       fs.cpSync(path.join(ROOT, part), path.join(this.directory, part), { recursive: true })
     }
@@ -174,19 +177,20 @@ export class House implements AsyncDisposable {
     this.#client?.close()
     await this.run('daemon', 'stop', '--now', '--yes', '--no-start')
     await Promise.all(this.simulators.map((simulator) => simulator.stop()))
-    // A daemon that did not hear it.
-    for (const pid of this.#processes()) process.kill(pid, 'SIGKILL')
+    // What did not hear it, and a terminal that is still open when we are interrupted.
+    for (const pid of this.#processes()) {
+      try {
+        process.kill(pid, 'SIGKILL')
+      } catch {
+        // It has just gone by itself.
+      }
+    }
     fs.rmSync(this.directory, { recursive: true, force: true })
   }
 
+  /** Their command lines name the directory, which is nobody else's. */
   #processes(): number[] {
-    try {
-      return execFileSync('pgrep', ['-f', `vosd.*${this.state}`], { encoding: 'utf8' })
-        .split('\n')
-        .filter(Boolean)
-        .map(Number)
-    } catch {
-      return []
-    }
+    const { stdout } = spawnSync('pgrep', ['-f', this.directory], { encoding: 'utf8' })
+    return stdout.split('\n').filter(Boolean).map(Number)
   }
 }

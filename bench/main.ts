@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from '../src/cli/client.ts'
 import { DEFAULT_TIMINGS } from '../src/core/connection.ts'
 import { isSettled } from '../src/core/operation.ts'
+import { Pane } from './pane.ts'
 import { scenarios, startSimulator, type Scenario } from '../src/simulator/index.ts'
 
 /*
@@ -26,6 +27,29 @@ const scale = 0.0005
 
 function vosctl(...args: string[]): string[] {
   return [path.join(root, 'bin', 'vosctl'), '--state-dir', state, ...args]
+}
+
+/** `watch` on a terminal of its own, from the start of the process to the first byte of its first frame. */
+async function runToFirstFrame(): Promise<number> {
+  const start = performance.now()
+  const command = `exec ${[process.execPath, ...vosctl('watch')].join(' ')}`
+  const child = spawn('script', ['-qec', command, '/dev/null'], {
+    // Its terminal has no size of its own.
+    env: { ...environment, TERM: 'xterm', COLUMNS: '80', LINES: '24' },
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  const closed = once(child, 'close')
+  let seen = ''
+  let ms = Number.NaN
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    seen += text
+    if (!Number.isNaN(ms) || !/vosctl watch .*(?:reading|live)/.test(seen)) return
+    ms = performance.now() - start
+    child.stdin.write('q')
+  })
+  await closed
+  if (Number.isNaN(ms)) throw new Error(`watch drew no frame:\n${seen}`)
+  return ms
 }
 
 /** A whole process, from its start until it has ended. The simulator lives in this process, so nothing here may block. */
@@ -51,6 +75,9 @@ function row(...cells: (string | number)[]): void {
   console.log(`| ${cells.map((cell) => (typeof cell === 'number' ? cell.toFixed(1) : cell)).join(' | ')} |`)
 }
 
+/** States as the screen says them; the device says them in capitals. */
+const WORDS = ['stopping', 'starting']
+
 const device = await startSimulator(scenarios.get('publisher') as Scenario, { timeScale: scale })
 const timings = { ...DEFAULT_TIMINGS, quietMs: 5, pollMs: 20 }
 const address = ['--host', device.host, '--port', String(device.port), '--username', device.username]
@@ -65,7 +92,7 @@ try {
   await run(vosctl('connections', 'trust', 'node', '--fingerprint', device.hostKey.fingerprint))
   await run(vosctl('credentials', 'set', 'node', '--stdin'), `${device.password}\n`)
 
-  const commands: Record<string, readonly string[]> = {
+  const commands: Record<string, readonly string[] | 'watch'> = {
     'node -e 0': ['-e', '0'],
     'vosctl --version': [path.join(root, 'bin', 'vosctl'), '--version'],
     'vosctl --help': [path.join(root, 'bin', 'vosctl'), '--help'],
@@ -79,13 +106,15 @@ try {
       '',
     ],
     'vosctl ps -o json': vosctl('ps', '-o', 'json'),
+    'vosctl history -o json': vosctl('history', '-o', 'json'),
     'vosctl restart -q --dry-run': vosctl('restart', 'node', '-q', '--dry-run'),
     'vosctl restart -q (instant device)': vosctl('restart', 'node', '-q'),
+    'vosctl watch (to its first frame)': 'watch',
   }
   const times = new Map(Object.keys(commands).map((name) => [name, [] as number[]]))
   for (let round = -1; round < rounds; round++) {
     for (const [name, args] of Object.entries(commands)) {
-      const ms = await run(args)
+      const ms = args === 'watch' ? await runToFirstFrame() : await run(args)
       if (round >= 0) times.get(name)?.push(ms)
     }
   }
@@ -128,9 +157,18 @@ async function measureLatency(): Promise<void> {
   })
   await client.request('connection:trust', { id: connection.id, hostKey })
   await client.request('credential:set', { id: connection.id, password })
+  using pane = new Pane({ directory, columns: 80, rows: 60, env: { ...environment, PATH: environment.PATH ?? '' } })
+  pane.line([process.execPath, ...vosctl('watch')].join(' '))
+  await pane.shows('   live')
+  let drawn = new Map<string, number>()
+  pane.onBytes = (text, at) => {
+    for (const word of WORDS) if (text.includes(word) && !drawn.has(word)) drawn.set(word, at)
+  }
+  const onScreen: number[] = []
   const latencies: number[] = []
   for (let run = 0; run < 20; run++) {
     seen.clear()
+    drawn = new Map()
     const { operations } = await client.request('operation:start', {
       requestId: randomUUID(),
       operationType: 'service_restart',
@@ -138,20 +176,28 @@ async function measureLatency(): Promise<void> {
       createdBy: 'bench',
     })
     while (!isSettled(await client.request('operation:get', { id: operations[0]?.id ?? '' }))) await sleep(100)
+    // What the service list printed before and after is not the command's own output.
+    const sent = slow.ledger.restarts().at(-1)?.seq ?? 0
+    const writtenAt = (text: string) =>
+      slow.ledger.entries.find((entry) => entry.seq > sent && entry.type === 'out' && entry.bytes.includes(text))?.at
     for (const [text, [at]] of seen) {
-      // What the service list printed before and after is not the command's own output.
-      const sent = slow.ledger.restarts().at(-1)?.seq ?? 0
-      const out = slow.ledger.entries.find(
-        (entry) => entry.seq > sent && entry.type === 'out' && entry.bytes.includes(text),
-      )
-      if (out && at !== undefined) latencies.push(at - out.at)
+      const out = writtenAt(text)
+      if (out !== undefined && at !== undefined) latencies.push(at - out)
+    }
+    for (const [word, at] of drawn) {
+      const out = writtenAt(`[${word.toUpperCase()}]`)
+      if (out !== undefined) onScreen.push(at - out)
     }
   }
+  pane.press('q')
   await slow.stop()
   left.abort()
   await watching.catch(() => undefined)
   console.log(
     `\ndevice byte to event at a client: p50 ${median(latencies)} ms, p99 ${quantile(latencies, 0.99)} ms (${latencies.length} lines)`,
+  )
+  console.log(
+    `device byte to its word on the screen of watch: p50 ${median(onScreen).toFixed(0)} ms, p99 ${quantile(onScreen, 0.99).toFixed(0)} ms (${onScreen.length} words)`,
   )
   const { pid, memoryBytes } = await client.request('daemon:info', {})
   const wakeups = () =>

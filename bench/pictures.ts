@@ -81,22 +81,28 @@ async function refusalAndWatch(house: House): Promise<void> {
   using shell = await openPane(house, 80, 24)
   watch.line('vosctl watch')
   await watch.shows('   live')
+  // The cursor follows the operation on which it stood, away from what comes first.
+  const shows = async (what: string, ...patterns: readonly RegExp[]) => {
+    const holds = (screen: string) => {
+      watch.press('Home')
+      return patterns.every((pattern) => pattern.test(screen))
+    }
+    await watch.until(what, holds, LONG_MS)
+  }
   slow?.setScenario(SLOW)
   for (const name of ['cuc-1', 'imp-2', 'cucm-sub2', 'uccx-1']) await must(0, 'restart', name, '-d')
-  await watch.until('a late row', (screen) => / late \d/.test(screen), LONG_MS)
+  await shows('a late row', / late \d/)
   for (const name of ['cucm-pub', 'cucm-sub1']) await must(0, 'restart', name, '-d')
   await must(0, 'restart', 'finesse-1', 'cucm-sub3', 'cucm-sub4', '--yes', '-d')
-  await watch.until('a restart half way', (screen) => /cucm-pub .* [4-8]\d%/.test(screen), LONG_MS)
+  await shows('a restart half way', /^ {3}cucm-pub .* [5-8]\d%/m)
 
   shell.line('vosctl restart cucm-pub')
   await shell.shows('See everything')
   await shell.until('the prompt', (screen) => screen.trimEnd().endsWith('\n$'))
   write('refusal', sinceCommand(shell.painted()), 80, 'The second restart of the same connection is refused')
 
-  // The cursor follows the operation on which it stood.
-  watch.press('Home')
-  const shown = [/^>. /m, /^.\? cuc-1/m, /^.x imp-2/m, /^ ! .* late \d/m, /^ {3}.* \d+%/m, /^ \. /m, /^ \+ /m]
-  await watch.until('each kind of row', (screen) => shown.every((what) => what.test(screen)), LONG_MS)
+  const kinds = [/^>\? cuc-1/m, /^ x imp-2/m, /^ ! .* late \d/m, /^ {3}.* \d+%/m, /^ \. /m, /^ \+ /m]
+  await shows('a row of each kind', ...kinds)
   write('watch', watch.painted(), 80, 'vosctl watch: what needs a person first, then what runs, waits and is done')
 }
 
