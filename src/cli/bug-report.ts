@@ -7,7 +7,7 @@ import { makeDirectory } from './make-directory.ts'
 import { currentUser, resolvePaths } from './paths.ts'
 
 /** Writes down what is known about an exception that nobody expected; returns what to tell the person. */
-export function reportBug(error: unknown, argv: readonly string[]): string[] {
+export function reportBug(error: unknown, argv: readonly string[]): [said: string, next: string] {
   const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
   const said = `vosctl: this is a bug in vosctl: ${oneLine(message, 300)}`
   const goesOn = 'What runs in the daemon goes on: vosctl ps'

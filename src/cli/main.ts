@@ -34,7 +34,14 @@ async function main(argv: readonly string[]): Promise<number> {
 
 async function dieOf(error: unknown, argv: readonly string[]): Promise<never> {
   const { reportBug } = await import('./bug-report.ts')
-  for (const line of reportBug(error, argv)) process.stderr.write(`${line}\n`)
+  const { asksForJson } = await import('./flags.ts')
+  const [said, hint] = reportBug(error, argv)
+  if (asksForJson(argv, process.env)) {
+    const { toErrorJson } = await import('./renderers/json.ts')
+    process.stdout.write(
+      `${JSON.stringify(toErrorJson({ code: 'bug', message: said.replace(/^vosctl: /, ''), hint: hint.trim() }))}\n`,
+    )
+  } else process.stderr.write(`${said}\n${hint}\n`)
   process.exit(70)
 }
 

@@ -30,6 +30,7 @@ describe('an operation as JSON', () => {
       created_by: 'alice',
       reason: null,
       batch: null,
+      after: null,
       status: 'in_progress',
       phase: 'starting',
       progress: 71,
@@ -47,6 +48,7 @@ describe('an operation as JSON', () => {
       timing: {
         phase_started_at: iso('14:02:54'),
         eta_at: new Date(at('14:03:54') + 96_000).toISOString(),
+        late_at: null,
         late_ms: null,
         usual_ms: { p50: 200_000, p90: 270_000, samples: 11 },
       },

@@ -23,6 +23,7 @@ export function toOperationJson(operation: Operation, now: number): JsonObject {
     created_by: text(operation.createdBy),
     reason: text(operation.reason),
     batch,
+    after: operation.after ?? null,
     status: operation.status,
     phase: operation.phase,
     progress: standing.percent,
@@ -41,6 +42,7 @@ export function toOperationJson(operation: Operation, now: number): JsonObject {
     timing: {
       phase_started_at: time(operation.phaseStartedAt),
       eta_at: open && standing.remainingMs !== null ? time(now + standing.remainingMs) : null,
+      late_at: time(operation.lateAt ?? null),
       late_ms: standing.lateMs,
       usual_ms:
         usual && usualWords(usual) !== null ? { p50: usual.p50Ms, p90: usual.p90Ms, samples: usual.runs } : null,
@@ -113,6 +115,7 @@ function eventFields({ event, at }: RecordedEvent, operation: Operation): JsonOb
         created_by: text(event.createdBy),
         reason: text(event.reason),
         batch: event.batch,
+        after: event.after ?? null,
         deadline_ms: event.deadlineMs,
       }
     case 'connecting':
