@@ -43,6 +43,8 @@ export interface DaemonInfo {
   readonly clients: number
   readonly draining: boolean
   readonly memoryBytes: number
+  /** How long ended operations are kept; null: for ever. */
+  readonly historyMs: number | null
   /** Where the clock of the daemon stands, so that a client can draw with it. */
   readonly now: number
 }

@@ -28,7 +28,7 @@ type EventRow = Omit<RecordedEvent, 'event'> & { event: string }
 
 /** How many runs are remembered for an estimate; older ones tell about another machine. */
 const RUNS_REMEMBERED = 50
-/** Longer than this between two endings, and the clock may have been set: it counts as this long. */
+/** Longer than this between two endings, and the clock may have been set. */
 const LEAP_MS = 90 * 86_400_000
 
 /** Journal, board, history and what was learned. Whoever writes does so inside `Store.write`. */
@@ -156,23 +156,25 @@ export class OperationTable {
 
   /**
    * Takes out what ended longer than `keepMs` before the newest ending, with its events. What was learned stays. A clock
-   * that was set ahead must not take the whole history with it: a longer gap between two endings counts as {@link LEAP_MS}.
+   * that was set ahead must not take the whole history with it: a gap between two endings of more than {@link LEAP_MS}
+   * counts as that, and at most as a quarter of what is kept.
    * @returns how many operations went
    */
   prune(keepMs: number): number {
     const span = this.#db.prepare('SELECT max(completed_at) - min(completed_at) FROM operation_history').pluck().get()
     if (Number(span ?? 0) <= keepMs) return 0
     const old = this.#db
-      .prepare<[{ leap: number; keepMs: number }], string>(
-        `WITH steps AS (
-           SELECT rowid AS place, id, min(@leap, max(0, completed_at - lag(completed_at, 1, completed_at) OVER (ORDER BY rowid))) AS step
+      .prepare<[{ leap: number; counted: number; keepMs: number }], string>(
+        `WITH gaps AS (
+           SELECT rowid AS place, id, completed_at - lag(completed_at, 1, completed_at) OVER (ORDER BY rowid) AS gap
            FROM operation_history),
+         steps AS (SELECT place, id, CASE WHEN gap > @leap THEN @counted ELSE max(0, gap) END AS step FROM gaps),
          ages AS (
            SELECT id, sum(step) OVER (ORDER BY place DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS age FROM steps)
          SELECT id FROM ages WHERE age > @keepMs`,
       )
       .pluck()
-      .all({ leap: LEAP_MS, keepMs })
+      .all({ leap: LEAP_MS, counted: Math.min(LEAP_MS, keepMs / 4), keepMs })
     const ids = JSON.stringify(old)
     const isOld = 'IN (SELECT value FROM json_each(@ids))'
     // Requests and batches are in their order too: the newest one of what goes takes those before it along.
