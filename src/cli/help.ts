@@ -114,6 +114,7 @@ function environment(): string[] {
       ['VOSCTL_NO_START', 'the same as --no-start'],
       ['VOSCTL_DEBUG', 'what this client does, on stderr'],
       ['XDG_STATE_HOME, XDG_CONFIG_HOME', 'instead of ~/.local/state and ~/.config'],
+      ['PAGER, LESS', 'for history and logs on a terminal; PAGER empty or cat: none'],
       ['COLUMNS, LINES', 'where the terminal reports 0 x 0'],
     ]),
     '',
@@ -158,6 +159,7 @@ function json(): string[] {
     '',
     ...fields([
       ['vosctl/operation/v1', 'restart, test, verify, attach, wait, cancel, ack, status <op>'],
+      ['vosctl/statistics/v1', 'history --stats'],
       ['vosctl/operation-list/v1', 'ps, history, and the above for several targets'],
       ['vosctl/plan/v1', 'restart --dry-run'],
       ['vosctl/connection/v1', 'connections add, show, edit, remove, trust; hold, release; status <target>'],
