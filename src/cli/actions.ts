@@ -42,7 +42,7 @@ export const ACTIONS: Readonly<Record<string, Action>> = {
   hold: (context, [word = ''], options) => hold(context, word, options),
   release: (context, [word = '']) => release(context, word),
   logs: (context, [word = ''], options) => logs(context, word, options),
-  history: (context, [word], options) => history(context, word, options),
+  history,
   completion: (context, [word = '']) => completion(context, word),
   'connections add': (context, [name = ''], options) => connections.addConnection(context, name, options),
   'connections list': connections.listAll,

@@ -1,6 +1,6 @@
 import type { CommandSpec, FlagSpec } from './command-spec.ts'
 import { ALGORITHM_PROFILES, PLATFORMS } from '../core/connection.ts'
-import { choice, duration, timing, wholeNumber } from './flags.ts'
+import { choice, duration, pastMoment, timing, wholeNumber } from './flags.ts'
 
 const SERVICE: FlagSpec = { flag: '-s, --service <name>', means: "the service; default: the connection's own" }
 const FINGERPRINT = 'SHA256:…'
@@ -183,22 +183,47 @@ const LINES = (fallback: string): FlagSpec => ({
   parse: wholeNumber('--lines', 1, 5000),
 })
 
+const NO_PAGER: FlagSpec = { flag: '--no-pager', means: 'print, whatever PAGER says' }
+
 const LOGS: CommandSpec = {
   name: 'logs',
   arguments: '<op>',
   summary: 'What was recorded of an operation: events with their times, and what the device printed.',
   examples: ['vosctl logs r-7k2m9q', 'vosctl logs last -f'],
-  flags: [{ flag: '-f, --follow', means: 'go on until it ends' }, LINES('all')],
+  flags: [{ flag: '-f, --follow', means: 'go on until it ends' }, LINES('all'), NO_PAGER],
   see: ['status', 'history'],
 }
 
 const HISTORY: CommandSpec = {
   name: 'history',
-  arguments: '[target]',
-  summary: 'Finished operations, the newest first.',
-  examples: ['vosctl history', 'vosctl history cucm-pub -n 10'],
-  flags: [LINES('50')],
-  see: ['ps', 'logs'],
+  arguments: '[target...]',
+  summary: 'Finished operations, the newest ending first.',
+  examples: [
+    'vosctl history cucm-pub -n 10',
+    "vosctl history 'cucm-*' --failed --since 7d",
+    'vosctl history --since "2026-11-01 14:00" -o json',
+    'vosctl history --stats --since 90d',
+  ],
+  flags: [
+    { flag: '--failed', means: 'only what went wrong: failed and unknown, an unknown one that was accepted too' },
+    {
+      flag: '--since <when>',
+      means: 'only what ended since: 7d, 2026-11-01, "2026-11-01 14:00"',
+      parse: pastMoment('--since'),
+    },
+    { flag: '--stats', means: 'how it went, for each connection and service: count, failure rate, durations' },
+    LINES('50'),
+    NO_PAGER,
+  ],
+  notes: [
+    'What was cancelled or interrupted before anything was sent did not go wrong. Nor did a look (verify) that found no',
+    'answer. WHEN is the start.',
+    '--stats: RUNS are restarts that ended after their command may have been sent, FAILED those of them that failed or are',
+    'unknown; NOT SENT counts the others. P50 and P90 are of those that completed: half, and nine of ten, took no longer.',
+    'LAST 20: the newest on the right, from . (short) to # (the longest of them); x failed, ? unknown, + done, not timed.',
+    'How long history is kept is a setting: vosctl help environment',
+  ],
+  see: ['ps', 'logs', 'status'],
 }
 
 const CONNECTIONS: CommandSpec = {

@@ -2,6 +2,7 @@ import { DEFAULT_TIMINGS, type Timings } from '../core/connection.ts'
 import { parseDuration } from '../core/duration.ts'
 import { VosError } from '../core/errors.ts'
 import type { Flags } from './context.ts'
+import { parseMoment } from './times.ts'
 import { isOn, PROGRESS_MODES, type OutputFormat, type ProgressMode } from './renderers/choose.ts'
 
 export const OUTPUT_FORMATS = ['text', 'json', 'jsonl', 'name'] as const satisfies readonly OutputFormat[]
@@ -82,6 +83,19 @@ export function duration(flag: string, options: { readonly zero?: boolean } = {}
     if (ms !== null && ms <= MAX_DURATION_MS && (ms >= 1 || options.zero)) return Math.round(ms)
     throw new VosError('bad_request', `${flag} is "${value}", which is not a duration.`, {
       hint: 'Say for example 30s, 10m or 1h30m, at most 24d.',
+    })
+  }
+}
+
+/** A parser for a moment in the past: `7d` ago, `2026-11-01`, `2026-11-01 14:00`; milliseconds since 1970. */
+export function pastMoment(flag: string): (value: string) => number {
+  return (value) => {
+    const now = Date.now()
+    const at = parseMoment(value, now)
+    if (at !== null && at <= now) return at
+    const why = at === null ? 'which is no time' : 'which is still to come'
+    throw new VosError('bad_request', `${flag} is "${value}", ${why}.`, {
+      hint: 'Say for example 36h, 7d, 2026-11-01 or "2026-11-01 14:00".',
     })
   }
 }

@@ -111,15 +111,20 @@ function environment(): string[] {
       ['VOSCTL_PROGRESS, VOSCTL_OUTPUT', 'defaults of --progress and --output'],
       ['VOSCTL_QUIET, VOSCTL_NO_INPUT', 'the same as --quiet, --no-input'],
       ['VOSCTL_STATE_DIR', 'the same as --state-dir; an absolute path'],
-      ['VOSCTL_CONFIG_DIR', 'where the key file lies; an absolute path'],
+      ['VOSCTL_CONFIG_DIR', 'where config.yaml and the key file lie; an absolute path'],
       ['VOSCTL_NO_START', 'the same as --no-start'],
       ['VOSCTL_DEBUG', 'what this client does, on stderr'],
       ['XDG_STATE_HOME, XDG_CONFIG_HOME', 'instead of ~/.local/state and ~/.config'],
+      ['PAGER, LESS', 'for history and logs on a terminal; PAGER empty or cat: none'],
       ['COLUMNS, LINES', 'where the terminal reports 0 x 0'],
     ]),
     '',
     'Home is the password entry, not $HOME: sudo and cron disagree about the latter, and two',
     'state directories could restart one device twice.',
+    '',
+    'Settings: ~/.config/vosctl/config.yaml, read when the daemon starts. What it does not know is an error (exit 2).',
+    '',
+    ...fields([['history: 400d', 'how long ended operations are kept: 90d, 2y, forever; what was learned stays']]),
   ]
 }
 
@@ -156,6 +161,7 @@ function json(): string[] {
     '',
     ...fields([
       ['vosctl/operation/v1', 'restart, test, verify, attach, wait, cancel, ack, status <op>'],
+      ['vosctl/statistics/v1', 'history --stats'],
       ['vosctl/operation-list/v1', 'ps, history, and the above for several targets'],
       ['vosctl/plan/v1', 'restart --dry-run'],
       ['vosctl/connection/v1', 'connections add, show, edit, remove, trust; hold, release; status <target>'],

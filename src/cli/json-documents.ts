@@ -1,5 +1,5 @@
 import type { Operation } from '../core/operation.ts'
-import type { ConnectionView } from '../core/protocol.ts'
+import type { ConnectionView, ServiceStatistics } from '../core/protocol.ts'
 import { toOperationJson, type JsonObject } from './renderers/json.ts'
 
 /** Documents beside the operation itself. Times are RFC 3339 UTC, unknown is null, fields are only ever added. */
@@ -16,6 +16,34 @@ export function toListJson(
     daemon: { running: true, version: daemonVersion },
     items: operations.map((operation) => toOperationJson(operation, now)),
     ...more,
+  }
+}
+
+export function toStatisticsJson(items: readonly ServiceStatistics[], now: number, since: number | null): JsonObject {
+  return {
+    schema: 'vosctl/statistics/v1',
+    at: toTime(now),
+    since: toTime(since),
+    items: items.map(
+      ({ connection, operationType, service, runs, failed, unknown, notSent, p50Ms, p90Ms, recent }) => ({
+        connection,
+        operation_type: operationType,
+        service,
+        runs,
+        failed,
+        unknown,
+        not_sent: notSent,
+        failure_rate: runs === 0 ? null : (failed + unknown) / runs,
+        took_ms: p50Ms === null ? null : { p50: p50Ms, p90: p90Ms },
+        // The newest last.
+        recent: recent.map(({ id, status, completedAt, tookMs }) => ({
+          id,
+          status,
+          completed_at: toTime(completedAt),
+          took_ms: tookMs,
+        })),
+      }),
+    ),
   }
 }
 

@@ -1,6 +1,6 @@
 import { closeSync, openSync, readFileSync, fstatSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { VosError } from '../core/errors.ts'
+import { exitStatus, VosError } from '../core/errors.ts'
 import { oneLine } from '../core/text.ts'
 import { NoAnswerError } from './client.ts'
 import { makeDirectory } from './make-directory.ts'
@@ -26,7 +26,7 @@ interface End {
 /**
  * Starts a daemon and connects to it. Two clients that do so at once end with one daemon: the database lock decides, the
  * loser exits quietly with 0, and its client connects to the winner.
- * @throws VosError `daemon_start` with the daemon's own words, or `state_directory`
+ * @throws VosError `daemon_start` or `bad_config` with the daemon's own words, or `state_directory`
  */
 export async function startDaemon<Connected>(
   paths: Paths,
@@ -57,6 +57,7 @@ export async function startDaemon<Connected>(
       if (!(error instanceof NoAnswerError)) throw error
     }
     if (end.error) throw cannotStart(`the daemon cannot be started: ${end.error.message}.`, end.error)
+    if (end.code === exitStatus('usage')) throw new VosError('bad_config', lastWords(paths.log, before))
     if (end.code !== undefined && end.code !== 0) {
       throw cannotStart(lastWords(paths.log, before) || 'the daemon ended at once, without a word.')
     }
@@ -85,6 +86,21 @@ function fork(paths: Paths, auto: boolean, log: number, end: End): number | null
 
 /** A daemon waits most of its life: a heap that stays small is worth more to it than one that is fast to fill. */
 export const SMALL_HEAP = ['--max-semi-space-size=1', '--optimize-for-size']
+
+/**
+ * What the settings file means, in the words of the daemon that would read it; no daemon is started, none is asked.
+ * @throws VosError `bad_config` that names the file and the line
+ */
+export function checkConfig(paths: Paths): string {
+  const { spawnSync } = process.getBuiltinModule('node:child_process')
+  const { status, stdout, stderr, error } = spawnSync(process.execPath, [...daemonCommand(paths), '--check-config'], {
+    encoding: 'utf8',
+    env: cleanEnvironment(process.env),
+  })
+  if (status === 0) return oneLine(stdout, 500)
+  const said = oneLine((stderr ?? String(error)).replace(/^vosd: /, ''), 500)
+  throw status === exitStatus('usage') ? new VosError('bad_config', said) : cannotStart(said, error)
+}
 
 /** What Node is given to run the daemon. */
 export function daemonCommand({ stateDirectory, configDirectory, stateSource }: Paths): string[] {

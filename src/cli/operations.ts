@@ -30,7 +30,7 @@ export function isOperationId(word: string): boolean {
   return word === 'last' || /^[rtvc]-[0-9a-z]{0,12}$/.test(word)
 }
 
-function isBatchId(word: string): boolean {
+export function isBatchId(word: string): boolean {
   return /^b-[0-9a-z]+$/.test(word)
 }
 

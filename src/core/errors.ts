@@ -77,6 +77,7 @@ const CODES = {
     'declined',
     'no_credential',
     'bad_key_file',
+    'bad_config', // the settings file
   ],
   unknown: [
     'silence', // no byte from the device for longer than the limit, after the command was sent
@@ -155,6 +156,11 @@ export function exitStatus(name: ExitName): ExitStatus {
 /** The exit status for an error code; a code that nobody knows is a bug. */
 export function exitStatusOf(code: string): ExitStatus {
   return exitStatus(EXIT_BY_CODE.get(code) ?? 'bug')
+}
+
+/** Every error code that leads to one of these. */
+export function codesOf(...names: readonly ExitName[]): string[] {
+  return [...EXIT_BY_CODE].filter(([, name]) => names.includes(name)).map(([code]) => code)
 }
 
 /** Failures of the way to a device. A wrong host key or a refused login does not get better by trying again. */

@@ -113,6 +113,12 @@ function remaining(operation: Operation, usual: Usual, now: number): number | nu
   return order.slice(index + 1).reduce((sum, phase) => sum + (usual.phases[phase] ?? 0), here) || null
 }
 
+/** How long it took; null while it runs, when it never began, and when nobody saw its end. */
+export function tookMs(operation: Operation): number | null {
+  const { beganAt, completedAt, verified } = operation
+  return beganAt === null || completedAt === null || verified ? null : progressAt(operation, completedAt).elapsedMs
+}
+
 /** Rounded up to 5 s, because more would pretend to a precision that nobody has. */
 export function roundedRemaining(ms: number): number {
   return Math.max(5_000, Math.ceil(ms / 5_000) * 5_000)

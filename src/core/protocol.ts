@@ -1,7 +1,7 @@
 import type { AlgorithmProfile, Connection, Hold, HostKey, Platform, Timings } from './connection.ts'
 import type { ServiceState } from './device.ts'
 import type { ErrorInfo } from './errors.ts'
-import type { Operation, OperationType, RecordedEvent } from './operation.ts'
+import type { Operation, OperationType, RecordedEvent, SettledStatus } from './operation.ts'
 import type { Usual } from './progress.ts'
 
 /**
@@ -43,6 +43,8 @@ export interface DaemonInfo {
   readonly clients: number
   readonly draining: boolean
   readonly memoryBytes: number
+  /** How long ended operations are kept; null: for ever. */
+  readonly historyMs: number | null
   /** Where the clock of the daemon stands, so that a client can draw with it. */
   readonly now: number
 }
@@ -165,6 +167,38 @@ export interface ConnectionView extends Connection {
   readonly hold: Hold | null
 }
 
+/** Which ended operations are meant; what is left out restricts nothing. */
+export interface HistoryFilter {
+  readonly connectionIds?: readonly number[]
+  /** What went wrong: failed and unknown. A look that found no answer, or somebody at work, is neither. */
+  readonly failed?: boolean
+  /** Ended at this time or later. */
+  readonly since?: number
+}
+
+/** How one kind of work has gone on one connection. Looks are not counted. */
+export interface ServiceStatistics {
+  readonly connection: { readonly id: number; readonly name: string }
+  readonly operationType: OperationType
+  readonly service: string | null
+  /** Ended operations whose command may have been sent; `failed` and `unknown` are among them. */
+  readonly runs: number
+  readonly failed: number
+  readonly unknown: number
+  /** Those that ended before anything was sent. */
+  readonly notSent: number
+  /** Of the completed ones whose end was seen; null when there is none. */
+  readonly p50Ms: number | null
+  readonly p90Ms: number | null
+  /** The last runs, the newest at the end. */
+  readonly recent: readonly {
+    readonly id: string
+    readonly status: SettledStatus
+    readonly completedAt: number
+    readonly tookMs: number | null
+  }[]
+}
+
 export interface ClientToServerEvents {
   'operation:start': Request<StartRequest, StartResult>
   'operation:cancel': Request<{ id: string; by: string }, Operation>
@@ -172,7 +206,9 @@ export interface ClientToServerEvents {
   /** By id, by unique prefix, or `last` for the newest one of `createdBy`. */
   'operation:get': Request<{ id: string; createdBy?: string }, Operation>
   'operation:events': Request<{ id: string; afterSeq?: number; limit?: number }, readonly RecordedEvent[]>
-  'operation:history': Request<{ connectionId?: number; limit?: number }, readonly Operation[]>
+  /** What has ended, the newest ending first: that on the board too. */
+  'operation:history': Request<HistoryFilter & { limit?: number }, readonly Operation[]>
+  'operation:statistics': Request<Omit<HistoryFilter, 'failed'>, readonly ServiceStatistics[]>
   subscribe: Request<{ room: RoomName; after?: number }, Snapshot>
   'connection:list': Request<Record<string, never>, readonly ConnectionView[]>
   'connection:add': Request<ConnectionInput, ConnectionView>

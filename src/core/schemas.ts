@@ -71,6 +71,11 @@ const optional = {
 const imported = { ...optional, hostKey }
 const importedChange = partial({ ...required, ...imported })
 
+const ended = {
+  connectionIds: z.array(id).max(1000).exactOptional(),
+  since: z.int().min(0).exactOptional(),
+}
+
 const nothing = z.strictObject({})
 
 export const REQUESTS = {
@@ -101,9 +106,11 @@ export const REQUESTS = {
     limit: z.int().min(1).max(5000).exactOptional(),
   }),
   'operation:history': z.strictObject({
-    connectionId: id.exactOptional(),
+    ...ended,
+    failed: z.boolean().exactOptional(),
     limit: z.int().min(1).max(5000).exactOptional(),
   }),
+  'operation:statistics': z.strictObject(ended),
   subscribe: z.strictObject({
     room: z.union([z.literal('operations'), z.templateLiteral(['connection:', z.int().positive()])]),
     after: z.int().min(0).exactOptional(),

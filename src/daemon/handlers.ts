@@ -10,6 +10,7 @@ import { collectParts, checkPlanned } from './import.ts'
 import { timingsOf, type Manager } from './manager.ts'
 import { sealPassword } from './ssh/credentials.ts'
 import { readHostKey } from './ssh/session.ts'
+import { statisticsOf } from './statistics.ts'
 import type { OperationTable } from './store/operations.ts'
 import type { Store } from './store/store.ts'
 
@@ -86,7 +87,8 @@ export function createHandlers({ store, manager, sealingKey, now, info, stop }: 
     'operation:get': ({ id, createdBy }) => manager.get(id, createdBy),
     'operation:events': ({ id, afterSeq, limit }) =>
       operations.events(manager.get(id).id, afterSeq ?? 0, limit ?? 1000),
-    'operation:history': ({ connectionId, limit }) => operations.history(connectionId ?? null, limit ?? 100),
+    'operation:history': ({ limit, ...filter }) => operations.ended(filter, limit ?? 100),
+    'operation:statistics': (filter) => statisticsOf(operations, manager.board(), filter),
 
     'connection:list': () => connections.list().map(view),
     'connection:add': (input) => view(store.write(() => connections.add(input, now()))),

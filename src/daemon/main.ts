@@ -1,6 +1,8 @@
+import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
+import { daysWords } from '../core/duration.ts'
 import { exitStatus, exitStatusOf, VosError } from '../core/errors.ts'
 import { isSettled } from '../core/operation.ts'
 import { PROTOCOL_VERSION, type DaemonInfo } from '../core/protocol.ts'
@@ -24,6 +26,7 @@ import { createVosServer } from './server.ts'
 import { keepNames } from './names-file.ts'
 import { loadSealingKey } from './ssh/credentials.ts'
 import { createSecretReader } from './secrets.ts'
+import { readSettings, settingsFile } from './settings.ts'
 import { openDatabase } from './store/database.ts'
 import { Store } from './store/store.ts'
 
@@ -44,6 +47,14 @@ async function main(): Promise<void> {
   const defaultDirectory = path.join(homedir, '.local', 'state', 'vosctl')
   const paths = statePaths(path.resolve(values['state-dir'] ?? defaultDirectory))
   const configDirectory = path.resolve(values['config-dir'] ?? path.join(homedir, '.config', 'vosctl'))
+  // Before anything is opened: with settings that are not understood nothing is begun.
+  const settings = await readSettings(configDirectory)
+  if (values['check-config']) {
+    const file = settingsFile(configDirectory)
+    const none = fs.existsSync(file) ? '' : ' (not there)'
+    process.stdout.write(`${file}${none}: history is kept ${daysWords(settings.historyMs)}\n`)
+    return
+  }
   if (values['state-source'] === 'env') refuseSecondStore(paths.directory, defaultDirectory)
   prepareStateDirectory(paths)
 
@@ -58,6 +69,7 @@ async function main(): Promise<void> {
     openDevice: (request) => openDevice({ ...request, readSecret: () => readSecret(request.connection) }),
     now: Date.now,
     monotonic: () => performance.now(),
+    historyMs: settings.historyMs,
     log,
   })
 
@@ -72,6 +84,7 @@ async function main(): Promise<void> {
     clients: server.clients(),
     draining: manager.draining,
     memoryBytes: process.memoryUsage.rss(),
+    historyMs: settings.historyMs,
     now: Date.now(),
   })
 
@@ -165,6 +178,8 @@ function readArguments() {
     'state-source': { type: 'string', default: 'flag' },
     auto: { type: 'boolean', default: false },
     version: { type: 'boolean', default: false },
+    // Says what the settings file means, or what is wrong with it (exit status 2), and does nothing else.
+    'check-config': { type: 'boolean', default: false },
   } as const
   const hint = 'By hand a daemon is started with: vosctl daemon run'
   try {

@@ -26,6 +26,7 @@ import { execute } from './executor.ts'
 import { LoginGate, Slots } from './login-gate.ts'
 import { createBatchId, createOperationId } from './operation-id.ts'
 import { RefusedError } from './refused-error.ts'
+import { DEFAULT_SETTINGS } from './settings.ts'
 import { conflictKey, conflictKeyOf, type LoginHold, type Recorded } from './store/operations.ts'
 import type { Store } from './store/store.ts'
 
@@ -40,7 +41,6 @@ const MAX_ACTIVE = 1000
 const MAX_CONNECTING = 16
 /** Device lines kept for each operation; what follows is counted. */
 const MAX_LINES = 2000
-const HISTORY_MS = 400 * 86_400_000
 /** A clock that is disciplined gently never differs by more between two events. */
 const CLOCK_STEP_MS = 2000
 
@@ -56,6 +56,8 @@ export interface ManagerOptions {
   /** Milliseconds that nobody can set. Without it only a clock that was set back shows. */
   readonly monotonic?: () => number
   readonly log: (line: string) => void
+  /** How long ended operations are kept; null: for ever. */
+  readonly historyMs?: number | null
 }
 
 interface Running {
@@ -70,6 +72,7 @@ export class Manager {
   readonly #now: () => number
   readonly #monotonic: (() => number) | undefined
   readonly #log: (line: string) => void
+  readonly #historyMs: number | null
   readonly #board = new Map<string, Operation>()
   readonly #running = new Map<string, Running>()
   readonly #lines = new Map<string, { kept: number; left: number; lastLine: string; lastState?: string }>()
@@ -90,6 +93,7 @@ export class Manager {
     this.#now = options.now
     this.#monotonic = options.monotonic
     this.#log = options.log
+    this.#historyMs = options.historyMs === undefined ? DEFAULT_SETTINGS.historyMs : options.historyMs
     for (const operation of this.#store.operations.board()) this.#board.set(operation.id, operation)
   }
 
@@ -680,7 +684,7 @@ export class Manager {
     const ripe = ended.filter((one) => Math.abs(now - endedAt(one)) >= BOARD_MS && !this.#running.has(one.id))
     this.#store.write(() => {
       for (const { id } of ripe) this.#store.operations.archive(id)
-      this.#store.operations.prune(HISTORY_MS)
+      if (this.#historyMs !== null) this.#store.operations.prune(this.#historyMs)
     })
     for (const { id } of ripe) this.#board.delete(id)
     const waits = ended.filter((operation) => !ripe.includes(operation)).map((one) => endedAt(one) + BOARD_MS - now)

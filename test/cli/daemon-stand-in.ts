@@ -26,6 +26,7 @@ export const INFO: DaemonInfo = {
   clients: 1,
   draining: false,
   memoryBytes: 50_000_000,
+  historyMs: 400 * 86_400_000,
   now: 2_000_000,
 }
 

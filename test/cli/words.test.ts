@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { expectedMs, planLines } from '../../src/cli/commands/restart.ts'
 import { collapsed } from '../../src/cli/commands/logs.ts'
-import { historyLines } from '../../src/cli/commands/history.ts'
+import { historyLines, sparkline, statisticsLines } from '../../src/cli/commands/history.ts'
 import { inOrder, psLines } from '../../src/cli/commands/ps.ts'
 import { houseLines, operationLines } from '../../src/cli/commands/status.ts'
 import { connectionLines, listLines } from '../../src/cli/connection-words.ts'
@@ -10,7 +10,7 @@ import { farewellLine } from '../../src/cli/follow-operations.ts'
 import { cleanEnvironment } from '../../src/cli/launcher.ts'
 import { errorLines } from '../../src/cli/report.ts'
 import { isOlder } from '../../src/cli/session.ts'
-import { longDuration, momentWords, ordinal } from '../../src/cli/times.ts'
+import { longDuration, momentWords, ordinal, parseMoment } from '../../src/cli/times.ts'
 import { DEFAULT_TIMINGS } from '../../src/core/connection.ts'
 import type { ConnectionView } from '../../src/core/protocol.ts'
 import { ACCEPTED, record } from '../helpers/operations.ts'
@@ -101,6 +101,44 @@ describe('history', () => {
       '13:59:14  unknown: outcome unknown: connection lost',
       '15:10:00  verified completed by bob (v-7k3b2y): "Cisco Tomcat" restarted, seen STOPPING then STARTED, confirmed by a later look',
     ])
+  })
+})
+
+describe('statistics', () => {
+  const run = (status: 'completed' | 'failed' | 'unknown', tookMs: number | null) => ({
+    id: 'r-7k2m9q',
+    status,
+    completedAt: NOW,
+    tookMs,
+  })
+  const recent = [
+    ...[1, 20, 40, 60, 80, 100, 120].map((seconds) => run('completed', seconds * 1000)),
+    run('failed', 600_000),
+    run('unknown', 600_000),
+    run('completed', null),
+  ]
+
+  it.each([
+    ['heights in proportion to the longest that completed, and marks for the others', recent, '.:-=*##x?+'],
+    ['the same for runs that took about the same', [118, 120, 119].map((s) => run('completed', s * 1000)), '###'],
+    ['a failure alone', [run('failed', 1000)], 'x'],
+    ['nothing', [], ''],
+  ])('draw %s', (_, runs, text) => {
+    expect(sparkline(runs)).toBe(text)
+  })
+
+  it('never round a failure away', () => {
+    const item = { connection: { id: 1, name: 'a' }, operationType: 'service_restart', service: 'nginx' } as const
+    const lines = [
+      [0, 0, 3],
+      [300, 1, 0],
+      [300, 299, 0],
+      [4, 1, 0],
+    ].map(([runs = 0, failed = 0, notSent = 0]) => {
+      const line = { ...item, runs, failed, unknown: 0, notSent, p50Ms: null, p90Ms: null, recent: [] }
+      return statisticsLines([line]).at(-1)
+    })
+    expect(lines.map((line) => line?.split(/  +/)[3])).toEqual(['-', '<1%', '>99%', '25%'])
   })
 })
 
@@ -208,6 +246,36 @@ describe('the house', () => {
     expect(listLines([held]).map((line) => line.split(/  +/).at(-1))).toEqual(['HOLD', 'by bob'])
     expect(listLines([CONNECTION])[0]).not.toContain('HOLD')
     expect(psLines([look], NOW).at(-1)).toMatch(/verify r-7k3a1x .* unknown /)
+  })
+
+  it('says what is late, what waits for what, and how long history is kept', () => {
+    const late = { ...STARTING, usual: { ...USUAL, p90Ms: 60_000 } }
+    const after = { ...(WAITING[0] as typeof STARTING), batch: null, after: 'r-7k2m9q' }
+    const many = Array.from({ length: 7 }, (_, index) => ({ ...after, id: `r-${index}` }))
+    const lines = houseLines(INFO, [CONNECTION], [late, ...many], [], NOW)
+    expect(lines[0]).toMatch(/, history is kept 400 days$/)
+    expect(houseLines({ ...INFO, historyMs: null }, [CONNECTION], [], [], NOW)[0]).toMatch(/ is kept for ever$/)
+    expect(lines.slice(3, 9)).toEqual([
+      '',
+      'Late',
+      '  cucm-pub  r-7k2m9q  restart "Cisco Tomcat": starting, late 0m43s',
+      '',
+      'Waiting',
+      '  web-02  r-0  restart nginx: after r-7k2m9q',
+    ])
+    expect(lines).toContain('  and 2 more: vosctl ps')
+    expect(psLines([late, after], NOW).map((line) => line.split(/  +/).slice(-2))).toEqual([
+      ['PCT', 'LEFT'],
+      ['-', 'late 0m43s'],
+      ['-', 'after r-7k2m9q'],
+    ])
+  })
+
+  it('tells how a failure and an accepted unknown outcome ended', () => {
+    const accepted = { ...UNKNOWN, acknowledged: { by: 'bob', at: NOW } }
+    expect(houseLines(INFO, [CONNECTION], [], [accepted], NOW)).toContain(
+      '  2026-11-22 13:58  r-7k3a1x  cuc-1  unknown: connection lost',
+    )
   })
 
   it('shows one operation as a page', () => {
@@ -323,4 +391,24 @@ it('times are as short as they can be without being wrong', () => {
   expect(momentWords(new Date(2025, 10, 20, 9, 5).getTime(), NOW)).toBe('2025-11-20 09:05')
   expect(longDuration(6 * 86_400_000 + 3 * 3_600_000)).toBe('6d 3h')
   expect([1, 2, 3, 4, 11, 12, 21, 112].map(ordinal).join(' ')).toBe('1st 2nd 3rd 4th 11th 12th 21st 112th')
+})
+
+it.each([
+  ['7d', NOW - 7 * 86_400_000],
+  ['1h30m', NOW - 5_400_000],
+  ['2026-11-01', new Date(2026, 10, 1).getTime()],
+  ['2026-11-01 14:00', new Date(2026, 10, 1, 14).getTime()],
+  ['2026-11-01T14:00:05', new Date(2026, 10, 1, 14, 0, 5).getTime()],
+  ['2026-11-01T14:00:00.123Z', Date.UTC(2026, 10, 1, 14, 0, 0, 123)],
+  ['2026-11-01T14:00+02:00', Date.UTC(2026, 10, 1, 12)],
+  ['0', null],
+  ['2026-02-31', null],
+  ['2026-13-01', null],
+  ['2026-11-01 25:00', null],
+  ['2026-11', null],
+  ['1969-12-30', null],
+  ['', null],
+  ['yesterday', null],
+])('since "%s" is %d', (text, at) => {
+  expect(parseMoment(text, NOW)).toBe(at)
 })

@@ -6,7 +6,7 @@ import { sanitise } from '../../core/text.ts'
 import type { Client } from '../client.ts'
 import { isMachine, printJson, type Context } from '../context.ts'
 import { toTime } from '../json-documents.ts'
-import { daemonCommand } from '../launcher.ts'
+import { checkConfig, daemonCommand } from '../launcher.ts'
 import { waitForEnd } from '../process-end.ts'
 import { runningWords } from '../renderers/verdict.ts'
 import { clean, describe } from '../renderers/words.ts'
@@ -51,7 +51,11 @@ export async function stopDaemon(context: Context, options: StopOptions): Promis
 
 export async function restartDaemon(context: Context, options: StopOptions): Promise<ExitStatus> {
   const client = await connectRunning(sessionOf(context))
-  if (client) await stop(context, client, options)
+  if (client) {
+    // Not to stop one that runs for one that would not start.
+    checkConfig(context.paths)
+    await stop(context, client, options)
+  }
   return await startDaemon(context)
 }
 

@@ -1,52 +1,66 @@
 import { formatDuration } from '../../core/duration.ts'
-import type { ExitStatus } from '../../core/errors.ts'
-import { isSettled, type Operation } from '../../core/operation.ts'
-import type { RoomName } from '../../core/protocol.ts'
+import { VosError, type ExitStatus } from '../../core/errors.ts'
+import type { Operation } from '../../core/operation.ts'
+import type { ServiceStatistics } from '../../core/protocol.ts'
 import type { Client } from '../client.ts'
 import { isMachine, printJson, type Context } from '../context.ts'
-import { toListJson } from '../json-documents.ts'
+import { toListJson, toStatisticsJson } from '../json-documents.ts'
+import { printPaged, type PagerOptions } from '../pager.ts'
 import { clean, describe, tookMs, verdictWord } from '../renderers/words.ts'
-import { chooseTarget } from '../selection.ts'
+import { chooseTargets } from '../selection.ts'
 import { table } from '../table.ts'
 import { dateWords } from '../times.ts'
 
 const ROWS = 50
 
-export interface HistoryOptions {
+export interface HistoryOptions extends PagerOptions {
   readonly lines?: number
+  readonly failed?: boolean
+  /** Milliseconds since 1970. */
+  readonly since?: number
+  readonly stats?: boolean
 }
 
-/** Finished operations, the newest first in every format. */
+/** Finished operations, the newest first in every format; or how they went. */
 export async function history(
   context: Context,
-  word: string | undefined,
-  { lines = ROWS }: HistoryOptions,
+  words: readonly string[],
+  options: HistoryOptions,
 ): Promise<ExitStatus> {
+  const { lines: limit = ROWS, failed, since, stats } = options
+  if (stats && (failed || options.lines !== undefined)) {
+    throw new VosError('bad_request', `--stats counts every run: it knows no ${failed ? '--failed' : '--lines'}.`)
+  }
   const client = await context.connect()
-  const connectionId = word === undefined ? undefined : (await chooseTarget(client, word)).id
-  const operations = (await finished(client, connectionId, lines)).slice(0, lines)
+  const { connections } = words.length === 0 ? {} : await chooseTargets(context, client, words)
+  const filter = {
+    ...(connections ? { connectionIds: connections.map(({ id }) => id) } : {}),
+    ...(since === undefined ? {} : { since }),
+  }
+  if (stats) {
+    const items = await client.request('operation:statistics', filter)
+    return await sayStatistics(context, items, options)
+  }
+  const operations = await client.request('operation:history', { ...filter, limit, ...(failed ? { failed } : {}) })
+  return await sayHistory(context, client, operations, options)
+}
+
+async function sayHistory(
+  context: Context,
+  client: Client,
+  operations: readonly Operation[],
+  options: HistoryOptions,
+): Promise<ExitStatus> {
   if (isMachine(context.flags)) {
     printJson(context, toListJson(operations, context.now(), client.info.version))
   } else if (context.flags.output === 'name') {
     for (const { id } of operations) context.print(id)
-  } else if (operations.length === 0) {
-    context.note('Nothing has finished yet.')
-  } else for (const line of historyLines(operations)) context.print(line)
+  } else if (operations.length > 0) await printPaged(context, historyLines(operations), options)
+  else {
+    const what = options.failed ? 'gone wrong' : 'finished'
+    context.note(`Nothing has ${what}${options.since === undefined ? ' yet' : ' since then'}.`)
+  }
   return 0
-}
-
-/** What has ended, the newest first: history itself, and what is still on the board because it has just ended. */
-export async function finished(client: Client, connectionId: number | undefined, limit: number): Promise<Operation[]> {
-  const room: RoomName = connectionId === undefined ? 'operations' : `connection:${connectionId}`
-  const { operations } = await client.request('subscribe', { room })
-  const target = connectionId === undefined ? {} : { connectionId }
-  const history = await client.request('operation:history', { ...target, limit })
-  const byId = new Map([...history, ...operations.filter(isSettled)].map((operation) => [operation.id, operation]))
-  return [...byId.values()].toSorted((a, b) => endOf(b) - endOf(a) || b.startedAt - a.startedAt)
-}
-
-function endOf({ completedAt, startedAt }: Operation): number {
-  return completedAt ?? startedAt
 }
 
 /** What became of an unknown outcome: both are history. */
@@ -69,4 +83,52 @@ export function historyLines(operations: readonly Operation[]): string[] {
     ]
   })
   return table(['WHEN', 'OP', 'CONNECTION', 'WHAT', 'BY', 'TOOK', 'VERDICT'], rows)
+}
+
+async function sayStatistics(
+  context: Context,
+  items: readonly ServiceStatistics[],
+  options: HistoryOptions,
+): Promise<ExitStatus> {
+  if (isMachine(context.flags)) printJson(context, toStatisticsJson(items, context.now(), options.since ?? null))
+  else if (context.flags.output === 'name') {
+    for (const name of new Set(items.map(({ connection }) => clean(connection.name)))) context.print(name)
+  } else if (items.length > 0) await printPaged(context, statisticsLines(items), options)
+  else context.note('No restart has finished yet.')
+  return 0
+}
+
+export function statisticsLines(items: readonly ServiceStatistics[]): string[] {
+  const rows = items.map(({ connection, operationType, service, runs, failed, unknown, notSent, ...item }) => [
+    clean(connection.name),
+    describe({ type: operationType, service }),
+    String(runs),
+    rateWords(failed + unknown, runs),
+    String(notSent),
+    item.p50Ms === null ? '-' : formatDuration(item.p50Ms),
+    item.p90Ms === null ? '-' : formatDuration(item.p90Ms),
+    sparkline(item.recent),
+  ])
+  return table(['CONNECTION', 'WHAT', 'RUNS', 'FAILED', 'NOT SENT', 'P50', 'P90', 'LAST 20'], rows)
+}
+
+/** Never 0 % where something went wrong, nor 100 % where something went well. */
+function rateWords(bad: number, all: number): string {
+  const percent = Math.round((bad / all) * 100)
+  if (all === 0) return '-'
+  return bad > 0 && percent === 0 ? '<1%' : bad < all && percent === 100 ? '>99%' : `${percent}%`
+}
+
+const RAMP = '.:-=*#'
+
+/** `.:-=*#x`: heights in proportion to the longest of them, so that runs which took about the same look the same. */
+export function sparkline(recent: ServiceStatistics['recent']): string {
+  const isTimed = ({ status, tookMs }: (typeof recent)[number]) => status === 'completed' && tookMs !== null
+  const longest = Math.max(1, ...recent.filter(isTimed).map(({ tookMs }) => tookMs ?? 0))
+  return recent
+    .map(({ status, tookMs }) => {
+      if (status !== 'completed') return status === 'unknown' ? '?' : 'x'
+      return tookMs === null ? '+' : RAMP[Math.min(RAMP.length - 1, Math.floor((tookMs / longest) * RAMP.length))]
+    })
+    .join('')
 }

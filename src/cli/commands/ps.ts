@@ -39,7 +39,7 @@ export function inOrder(operations: readonly Operation[]): Operation[] {
 
 export function psLines(operations: readonly Operation[], now: number): string[] {
   const rows = operations.map((operation) => {
-    const { percent, known } = standingAt(operation, now)
+    const { percent, known, lateMs } = standingAt(operation, now)
     const runs = operation.beganAt !== null && !isSettled(operation)
     return [
       operation.id,
@@ -48,20 +48,22 @@ export function psLines(operations: readonly Operation[], now: number): string[]
       clean(operation.createdBy),
       operation.beganAt === null ? '-' : momentWords(operation.startedAt, now),
       stateWord(operation),
-      (runs && known) || operation.status === 'completed' ? `${percent}%` : '-',
+      (runs && known && lateMs === null) || operation.status === 'completed' ? `${percent}%` : '-',
       leftWords(operation, operations, now),
     ]
   })
   return table(['OP', 'CONNECTION', 'WHAT', 'BY', 'STARTED', 'STATE', 'PCT', 'LEFT'], rows)
 }
 
-function leftWords(operation: Operation, all: readonly Operation[], now: number): string {
+/** What is left of it: time, the place in its row, or a person's look. */
+export function leftWords(operation: Operation, all: readonly Operation[], now: number): string {
   if (needsAcknowledgement(operation)) return 'look'
   if (isSettled(operation)) {
     const took = tookMs(operation)
     return took === null ? '-' : `in ${formatDuration(took)}`
   }
   if (operation.beganAt === null) {
+    if (operation.after !== undefined) return `after ${clean(operation.after)}`
     const waiting = all.filter((other) => other.beganAt === null && !isSettled(other) && inOneBatch(other, operation))
     const place = waiting.filter((other) => (other.batch?.position ?? 0) < (operation.batch?.position ?? 0)).length + 1
     return place === 1 ? 'next' : ordinal(place)

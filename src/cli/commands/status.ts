@@ -1,3 +1,4 @@
+import { daysWords } from '../../core/duration.ts'
 import type { ExitStatus } from '../../core/errors.ts'
 import type { Hold } from '../../core/connection.ts'
 import { isSettled, needsAcknowledgement, type Operation } from '../../core/operation.ts'
@@ -9,12 +10,16 @@ import { FIRST_STEPS } from '../first-steps.ts'
 import { toConnectionJson, toTime } from '../json-documents.ts'
 import { findOperation, isOperationId } from '../operations.ts'
 import { toOperationJson } from '../renderers/json.ts'
-import { clean, clock, describe, isFailure, stateWord, verdictWord } from '../renderers/words.ts'
+import { clean, clock, describe, isFailure, standingAt, stateWord, verdictWord } from '../renderers/words.ts'
 import { runningWords, sentence } from '../renderers/verdict.ts'
 import { fields } from '../table.ts'
 import { findTarget, unknownTarget } from '../targets.ts'
 import { dateWords, longDuration, momentWords } from '../times.ts'
-import { finished, historyLines } from './history.ts'
+import { historyLines } from './history.ts'
+import { inOrder, leftWords } from './ps.ts'
+
+/** Of what is late and of what waits. */
+const OPEN_ROWS = 5
 
 /** One page about one connection, one operation, or the whole house. Never a verdict: 0 when it could look. */
 export async function status(context: Context, word: string | undefined): Promise<ExitStatus> {
@@ -29,22 +34,40 @@ export async function status(context: Context, word: string | undefined): Promis
 
 async function sayHouse(context: Context, client: Client, connections: readonly ConnectionView[]): Promise<ExitStatus> {
   const { operations } = await client.request('subscribe', { room: 'operations' })
-  const failures = (await finished(client, undefined, 100)).filter(isFailure).slice(0, 3)
+  const unknown = operations.filter(needsAcknowledgement)
+  // What still needs a person is told apart from what is over.
+  const wrong = await client.request('operation:history', { failed: true, limit: 3 + unknown.length })
+  const failures = wrong.filter((operation) => !needsAcknowledgement(operation)).slice(0, 3)
   const now = context.now()
   if (isMachine(context.flags)) {
-    const { version, pid, startedAt } = client.info
+    const { version, pid, startedAt, historyMs } = client.info
+    const documents = (some: readonly Operation[]) => some.map((operation) => toOperationJson(operation, now))
     printJson(context, {
       schema: 'vosctl/status/v1',
       at: toTime(now),
       daemon: { running: true, version, pid, started_at: toTime(startedAt) },
       connections: connections.length,
+      // Null: for ever.
+      history_kept_ms: historyMs,
       counts: counts(operations),
-      unknown: operations.filter(needsAcknowledgement).map((operation) => toOperationJson(operation, now)),
+      unknown: documents(unknown),
+      late: documents(lateOf(operations, now)),
+      queued: documents(queuedOf(operations)),
       holds: connections.filter(({ hold, loginHold }) => hold ?? loginHold).map(toConnectionJson),
-      last_failures: failures.map((operation) => toOperationJson(operation, now)),
+      last_failures: documents(failures),
     })
   } else for (const line of houseLines(client.info, connections, operations, failures, now)) context.print(line)
   return 0
+}
+
+/** Longer under way than nine of ten earlier runs, the latest first. */
+function lateOf(operations: readonly Operation[], now: number): Operation[] {
+  const lateMs = (operation: Operation) => standingAt(operation, now).lateMs ?? -1
+  return operations.filter((operation) => lateMs(operation) >= 0).toSorted((a, b) => lateMs(b) - lateMs(a))
+}
+
+function queuedOf(operations: readonly Operation[]): Operation[] {
+  return inOrder(operations).filter((operation) => operation.beganAt === null && !isSettled(operation))
 }
 
 function counts(operations: readonly Operation[]) {
@@ -74,7 +97,7 @@ export function houseLines(
   )
   const up = longDuration(now - daemon.startedAt)
   const lines = [
-    `daemon ${daemon.version} pid ${daemon.pid} up ${up}`,
+    `daemon ${daemon.version} pid ${daemon.pid} up ${up}, history is kept ${daysWords(daemon.historyMs)}`,
     `${connections.length} ${connections.length === 1 ? 'connection' : 'connections'}   ${running} running   ${queued} queued   ${unknown} unknown`,
     `${done} done, ${failed} failed in the last 5 minutes`,
   ]
@@ -90,13 +113,23 @@ export function houseLines(
         `  ${name}  login held since ${momentWords(loginHold?.since ?? now, now)}. Then: vosctl credentials set ${name}`,
     ),
   ]
+  const openLines = (some: readonly Operation[], words: (operation: Operation) => string) => {
+    const shown = some.slice(0, OPEN_ROWS).map((one) => {
+      return `  ${clean(one.connection.name)}  ${clean(one.id)}  ${describe(one)}: ${words(one)}`
+    })
+    return shown.length < some.length ? [...shown, `  and ${some.length - shown.length} more: vosctl ps`] : shown
+  }
+  const late = openLines(lateOf(operations, now), (operation) => runningWords(operation, now))
+  const waiting = openLines(queuedOf(operations), (operation) => leftWords(operation, operations, now))
   if (needs.length > 0) lines.push('', 'Needs a person', ...needs)
+  if (late.length > 0) lines.push('', 'Late', ...late)
+  if (waiting.length > 0) lines.push('', 'Waiting', ...waiting)
   if (onHold.length > 0) lines.push('', 'On hold', ...onHold)
   if (failures.length > 0) {
     lines.push('', 'Last failures')
     for (const operation of failures) {
       lines.push(
-        `  ${dateWords(operation.startedAt)}  ${operation.id}  ${clean(operation.connection.name)}  ${sentence(operation)}`,
+        `  ${dateWords(operation.startedAt)}  ${operation.id}  ${clean(operation.connection.name)}  ${verdictWord(operation)}: ${sentence(operation)}`,
       )
     }
   }
@@ -117,7 +150,7 @@ function holdLine({ name }: ConnectionView, hold: Hold, now: number): string {
 async function sayConnection(context: Context, client: Client, connection: ConnectionView): Promise<ExitStatus> {
   const { operations } = await client.request('subscribe', { room: `connection:${connection.id}` })
   const open = operations.filter((operation) => !isSettled(operation))
-  const over = (await finished(client, connection.id, 5)).slice(0, 5)
+  const over = await client.request('operation:history', { connectionIds: [connection.id], limit: 5 })
   const now = context.now()
   if (isMachine(context.flags)) {
     const items = [...open, ...over].map((operation) => toOperationJson(operation, now))

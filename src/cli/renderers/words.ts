@@ -5,6 +5,8 @@ import { progressAt, roundedRemaining, RUNS_BEFORE_ESTIMATE, type Progress, type
 import { oneLine, sanitise } from '../../core/text.ts'
 import { exitStatusFor } from '../../core/verdict.ts'
 
+export { tookMs } from '../../core/progress.ts'
+
 /** One vocabulary for every renderer, so that a thing has the same name on a terminal, in a pipe and in a verdict. */
 
 /** `14:02:11`, local time. */
@@ -125,12 +127,6 @@ export function agoWords(ms: number): string {
 /** When the daemon gives an operation up; its time runs from the first network byte. */
 export function deadlineAt({ beganAt, deadlineMs }: Pick<Operation, 'beganAt' | 'deadlineMs'>): number | null {
   return beganAt === null ? null : beganAt + deadlineMs
-}
-
-/** How long it took; null while it runs, when it never began, and when nobody saw its end. */
-export function tookMs(operation: Operation): number | null {
-  const { beganAt, completedAt, verified } = operation
-  return beganAt === null || completedAt === null || verified ? null : progressAt(operation, completedAt).elapsedMs
 }
 
 /** The word for an ending that scripts and people see: the exit status's name, or the two endings that are nobody's fault. */

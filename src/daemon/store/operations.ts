@@ -1,4 +1,5 @@
 import { deviceKey, type Connection, type Platform } from '../../core/connection.ts'
+import { codesOf } from '../../core/errors.ts'
 import {
   apply,
   CONFLICT_GROUP,
@@ -8,6 +9,7 @@ import {
   type RecordedEvent,
 } from '../../core/operation.ts'
 import type { Usual } from '../../core/progress.ts'
+import type { HistoryFilter } from '../../core/protocol.ts'
 import { failpoint } from '../failpoint.ts'
 import { fromJson } from './damage.ts'
 import type { SqliteDatabase } from './database.ts'
@@ -28,8 +30,18 @@ type EventRow = Omit<RecordedEvent, 'event'> & { event: string }
 
 /** How many runs are remembered for an estimate; older ones tell about another machine. */
 const RUNS_REMEMBERED = 50
-/** Longer than this between two endings, and the clock may have been set: it counts as this long. */
+/** Longer than this between two endings, and the clock may have been set. */
 const LEAP_MS = 90 * 86_400_000
+
+/** {@link HistoryFilter.failed}: a look whose question stays open, or that met other work, has told what is true. */
+const WENT_WRONG = `(status = 'unknown' OR status = 'failed' AND NOT (operation_type = 'verify'
+  AND metadata ->> '$.error.code' IN (${codesOf('unknown', 'busy')
+    .map((code) => `'${code}'`)
+    .join(', ')})))`
+
+function isOneOf(connectionIds: readonly number[] | undefined): string {
+  return connectionIds ? 'connection_id IN (SELECT value FROM json_each(@ids))' : 'TRUE'
+}
 
 /** Journal, board, history and what was learned. Whoever writes does so inside `Store.write`. */
 export class OperationTable {
@@ -98,6 +110,35 @@ export class OperationTable {
     return rows.map(parse)
   }
 
+  /** What has ended, in history and still on the board, the newest ending first. */
+  ended({ connectionIds, failed, since = 0 }: HistoryFilter, limit: number): Operation[] {
+    const where = `completed_at >= @since AND ${isOneOf(connectionIds)} ${failed ? `AND ${WENT_WRONG}` : ''}`
+    const rows = this.#db
+      .prepare<[{ since: number; limit: number; ids: string }], string>(
+        `SELECT metadata FROM (
+           SELECT * FROM (
+             SELECT completed_at, started_at, rowid AS place, metadata FROM operation_history
+             WHERE ${where} ORDER BY completed_at DESC, rowid DESC LIMIT @limit)
+           UNION ALL SELECT completed_at, started_at, rowid, metadata FROM active_operations
+             WHERE status NOT IN ('pending', 'in_progress') AND ${where})
+         ORDER BY completed_at DESC, started_at DESC, place DESC LIMIT @limit`,
+      )
+      .pluck()
+      .all({ since, limit, ids: JSON.stringify(connectionIds ?? []) })
+    return rows.map(parse)
+  }
+
+  /** A page of the history alone, in the order in which it was written; `place` is where the next one goes on. */
+  historyAfter(place: number, { connectionIds, since = 0 }: HistoryFilter, limit: number) {
+    const rows = this.#db
+      .prepare<[{ place: number; since: number; limit: number; ids: string }], { place: number; metadata: string }>(
+        `SELECT rowid AS place, metadata FROM operation_history
+         WHERE rowid > @place AND completed_at >= @since AND ${isOneOf(connectionIds)} ORDER BY rowid LIMIT @limit`,
+      )
+      .all({ place, since, limit, ids: JSON.stringify(connectionIds ?? []) })
+    return { operations: rows.map(({ metadata }) => parse(metadata)), place: rows.at(-1)?.place ?? null }
+  }
+
   /** Operations whose id begins so, of the board and of the history. */
   find(prefix: string): Operation[] {
     const rows = this.#db
@@ -156,23 +197,25 @@ export class OperationTable {
 
   /**
    * Takes out what ended longer than `keepMs` before the newest ending, with its events. What was learned stays. A clock
-   * that was set ahead must not take the whole history with it: a longer gap between two endings counts as {@link LEAP_MS}.
+   * that was set ahead must not take the whole history with it: a gap between two endings of more than {@link LEAP_MS}
+   * counts as that, and at most as a quarter of what is kept.
    * @returns how many operations went
    */
   prune(keepMs: number): number {
     const span = this.#db.prepare('SELECT max(completed_at) - min(completed_at) FROM operation_history').pluck().get()
     if (Number(span ?? 0) <= keepMs) return 0
     const old = this.#db
-      .prepare<[{ leap: number; keepMs: number }], string>(
-        `WITH steps AS (
-           SELECT rowid AS place, id, min(@leap, max(0, completed_at - lag(completed_at, 1, completed_at) OVER (ORDER BY rowid))) AS step
+      .prepare<[{ leap: number; counted: number; keepMs: number }], string>(
+        `WITH gaps AS (
+           SELECT rowid AS place, id, completed_at - lag(completed_at, 1, completed_at) OVER (ORDER BY rowid) AS gap
            FROM operation_history),
+         steps AS (SELECT place, id, CASE WHEN gap > @leap THEN @counted ELSE max(0, gap) END AS step FROM gaps),
          ages AS (
            SELECT id, sum(step) OVER (ORDER BY place DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS age FROM steps)
          SELECT id FROM ages WHERE age > @keepMs`,
       )
       .pluck()
-      .all({ leap: LEAP_MS, keepMs })
+      .all({ leap: LEAP_MS, counted: Math.min(LEAP_MS, keepMs / 4), keepMs })
     const ids = JSON.stringify(old)
     const isOld = 'IN (SELECT value FROM json_each(@ids))'
     // Requests and batches are in their order too: the newest one of what goes takes those before it along.

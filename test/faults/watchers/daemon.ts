@@ -89,6 +89,7 @@ async function serve({ state, seed }: { readonly state: string; readonly seed: n
     active: 0,
     clients: server.clients(),
     draining: false,
+    historyMs: null,
     memoryBytes: process.memoryUsage.rss(),
     now: Date.now(),
   })

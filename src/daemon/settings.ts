@@ -1,0 +1,104 @@
+import fs from 'node:fs'
+import path from 'node:path'
+import { parseDuration } from '../core/duration.ts'
+import { VosError } from '../core/errors.ts'
+import { editDistance } from '../core/service-name.ts'
+import { oneLine } from '../core/text.ts'
+
+/** What a person may settle in `config.yaml`. */
+export interface Settings {
+  /** How long ended operations are kept, in milliseconds; null: for ever. */
+  readonly historyMs: number | null
+}
+
+const DAY_MS = 86_400_000
+export const DEFAULT_SETTINGS: Settings = { historyMs: 400 * DAY_MS }
+const MAX_BYTES = 64 * 1024
+
+interface Key {
+  /** What may stand behind the key, for whoever wrote something else. */
+  readonly say: string
+  /** What the value means; null when nothing. */
+  readonly read: (value: string) => Partial<Settings> | null
+}
+
+const KEYS: Readonly<Record<string, Key>> = {
+  history: {
+    say: '90d, 400d or 2y (at least a day), or forever',
+    read: (value) => {
+      if (value === 'forever') return { historyMs: null }
+      const ms = Math.round(parseDuration(value) ?? 0)
+      return ms >= DAY_MS && Number.isSafeInteger(ms) ? { historyMs: ms } : null
+    },
+  },
+}
+
+export function settingsFile(configDirectory: string): string {
+  return path.join(configDirectory, 'config.yaml')
+}
+
+/**
+ * The settings file, or the defaults where there is none.
+ * @throws VosError `bad_config` that names the file and the line
+ */
+export async function readSettings(configDirectory: string): Promise<Settings> {
+  const file = settingsFile(configDirectory)
+  const text = readIfThere(file)
+  return text === null ? DEFAULT_SETTINGS : await parseSettings(text, file)
+}
+
+/**
+ * YAML 1.2, strictly: what is not understood is an error and never ignored.
+ * @throws VosError `bad_config`
+ */
+export async function parseSettings(text: string, file: string): Promise<Settings> {
+  // Most houses have no such file, and then nothing of it is loaded.
+  const { isMap, isScalar, LineCounter, parseDocument } = await import('yaml')
+  const lineCounter = new LineCounter()
+  const document = parseDocument(text, { version: '1.2', lineCounter, prettyErrors: false })
+  const fail = (offset: number, what: string) => badConfig(`${file}:${lineCounter.linePos(offset).line}: ${what}`)
+  const [problem] = [...document.errors, ...document.warnings]
+  if (problem) throw fail(problem.pos[0], `this is not YAML: ${oneLine(problem.message)}.`)
+  const { contents } = document
+  if (contents === null) return DEFAULT_SETTINGS
+  if (!isMap(contents)) throw fail(contents.range?.[0] ?? 0, 'this is not a list of settings (key: value).')
+  const settings = { ...DEFAULT_SETTINGS }
+  for (const { key, value } of contents.items) {
+    const name = isScalar(key) ? String(key.value) : 'a key that is no word'
+    const offset = (isScalar(key) && key.range?.[0]) || 0
+    const known = Object.hasOwn(KEYS, name) ? KEYS[name] : undefined
+    if (!known) throw fail(offset, `unknown key "${oneLine(name)}". ${suggestion(name)}`)
+    const text = isScalar(value) ? (value.source ?? '') : null
+    const meant = text === null ? null : known.read(text)
+    const said = text === null ? 'no single value' : `"${oneLine(text)}"`
+    if (!meant) throw fail(offset, `${name} is ${said}. Say for example ${known.say}.`)
+    Object.assign(settings, meant)
+  }
+  return settings
+}
+
+function suggestion(name: string): string {
+  const known = Object.keys(KEYS)
+  const near = known.find((key) => editDistance(key, name.toLowerCase()) <= Math.max(1, Math.floor(key.length / 3)))
+  return near === undefined ? `There are: ${known.join(', ')}.` : `Did you mean ${near}?`
+}
+
+function readIfThere(file: string): string | null {
+  try {
+    const stat = fs.statSync(file, { throwIfNoEntry: false })
+    if (!stat) return null
+    // A pipe would keep the daemon waiting for ever.
+    if (!stat.isFile()) throw badConfig(`${file} is not a regular file.`)
+    if (stat.size > MAX_BYTES) throw badConfig(`${file} is longer than ${MAX_BYTES / 1024} KiB.`)
+    return fs.readFileSync(file, 'utf8')
+  } catch (error) {
+    if (error instanceof VosError) throw error
+    throw badConfig(`${file} cannot be read: ${oneLine((error as Error).message)}.`)
+  }
+}
+
+function badConfig(message: string): VosError {
+  return new VosError('bad_config', message, {
+    hint: 'Correct the file and try again. Nothing was begun, and nothing is lost.',
+  })
+}
