@@ -65,8 +65,11 @@ it('every command answers programs by its schema, and exits by the table', { tim
   const readings = (...visits: readonly (readonly [command: string, status: number, schema: string])[]) =>
     Promise.all(visits.map((visit) => json(...visit)))
 
-  const op = (document: Record<string, unknown>, index = 0) =>
-    String(document['id'] ?? (document['items'] as { id: string }[] | undefined)?.[index]?.id)
+  /** The id of the operation, or of one in a list. */
+  const op = (document: object, index = 0) => {
+    const { id, items } = document as { id?: string; items?: readonly { id: string }[] }
+    return id ?? items?.[index]?.id ?? 'none'
+  }
 
   // Nobody is at home.
   await json('ps --no-start', 7, 'error')
