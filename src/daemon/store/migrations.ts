@@ -151,4 +151,18 @@ export const MIGRATIONS: readonly Migration[] = [
   UPDATE operation_history SET metadata = json_remove(metadata, '$.subject', '$.verified', '$.clockMovedMs');
 `,
   },
+  {
+    // Nothing comes in. The number keeps an older vosctl away, which would begin at once what waits for its device.
+    up: '',
+    // It knows neither: the one is evidence for it, the other was accepted too long ago to be begun.
+    down: `
+  UPDATE operation_events
+    SET event = json_object('type', 'evidence', 'what', 'late', 'value', 'longer than ' || (event ->> '$.usualMs') || ' ms')
+    WHERE event ->> '$.type' = 'late';
+  UPDATE active_operations SET started_at = 0, metadata = json_set(metadata, '$.startedAt', 0)
+    WHERE status = 'pending' AND conflict_key LIKE '% queued';
+  UPDATE active_operations SET metadata = json_remove(metadata, '$.lateAt', '$.after');
+  UPDATE operation_history SET metadata = json_remove(metadata, '$.lateAt', '$.after');
+`,
+  },
 ]
