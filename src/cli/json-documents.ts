@@ -1,5 +1,5 @@
 import type { Operation } from '../core/operation.ts'
-import type { ConnectionView } from '../core/protocol.ts'
+import type { ConnectionView, StartResult } from '../core/protocol.ts'
 import { toOperationJson, type JsonObject } from './renderers/json.ts'
 
 /** Documents beside the operation itself. Times are RFC 3339 UTC, unknown is null, fields are only ever added. */
@@ -17,6 +17,10 @@ export function toListJson(
     items: operations.map((operation) => toOperationJson(operation, now)),
     ...more,
   }
+}
+
+export function toSkippedJson(skipped: StartResult['skipped']): readonly JsonObject[] {
+  return skipped.map(({ completedAt, ...one }) => ({ ...one, completed_at: toTime(completedAt) }))
 }
 
 export function toConnectionJson(connection: ConnectionView): JsonObject {

@@ -28,6 +28,7 @@ describe('an operation as JSON', () => {
       subject: null,
       created_by: 'alice',
       reason: null,
+      after: null,
       batch: null,
       status: 'in_progress',
       phase: 'starting',
@@ -245,13 +246,25 @@ describe('the jsonl renderer', () => {
     await ended
   })
 
-  test('late is told once', async () => {
-    const { source, ended, lines, one } = start({ from: 10 })
-    await vi.advanceTimersByTimeAsync(300_000)
-    await turn()
-    expect(lines().filter(({ type }) => type === 'late')).toHaveLength(1)
-    source.push(...eventsOf(one, 10))
+  test('late is an event of the journal, with its number and by how much', async () => {
+    const late = scene('r-7k2m9q', 'cucm-pub', '14:02:11', [
+      ...sentAt('14:02:11'),
+      ...moving('14:02:13', 'stopping'),
+      ['14:06:43', { type: 'late', usualMs: 270_000 }],
+      settled('14:07:00', 'completed', 'restarted'),
+    ])
+    const fake = fakeIo()
+    const source = createSource()
+    const ended = renderJsonl(followOf([late.after(1)], { updates: source.updates }), fake.io)
+    await vi.advanceTimersByTimeAsync(600_000)
+    source.push(...eventsOf(late, 1))
     await ended
+    await turn()
+    const lines = linesOf(fake.stdout()).map((line) => JSON.parse(line) as Record<string, unknown>)
+    const { cursor } = late.recorded.find(({ event }) => event.type === 'late') ?? {}
+    expect(lines.filter(({ type }) => type === 'late')).toMatchObject([
+      { seq: cursor, op: 'r-7k2m9q', connection: 'cucm-pub', late_ms: 2000, usual_ms: 270_000 },
+    ])
   })
 
   test('a lost stretch is a gap, and says after which number', async () => {

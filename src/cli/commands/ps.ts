@@ -62,6 +62,8 @@ function leftWords(operation: Operation, all: readonly Operation[], now: number)
     return took === null ? '-' : `in ${formatDuration(took)}`
   }
   if (operation.beganAt === null) {
+    const { after } = operation
+    if (all.some(({ id, phase }) => id === after && phase !== 'settled')) return `after ${after}`
     const waiting = all.filter((other) => other.beganAt === null && !isSettled(other) && inOneBatch(other, operation))
     const place = waiting.filter((other) => (other.batch?.position ?? 0) < (operation.batch?.position ?? 0)).length + 1
     return place === 1 ? 'next' : ordinal(place)

@@ -27,6 +27,7 @@ export function toOperationJson(operation: Operation, now: number): JsonObject {
     created_by: text(operation.createdBy),
     reason: text(operation.reason),
     batch,
+    after: operation.after ?? null,
     status: operation.status,
     phase: operation.phase,
     progress: standing.percent,
@@ -88,14 +89,13 @@ export function toEventJson(recorded: RecordedEvent, operation: Operation): Json
 
 /**
  * A line of JSON on stdout for everything that happens, the last one with `"type":"result"`. Lines that are no event of
- * the journal (progress, late) carry no `seq`.
+ * the journal (progress) carry no `seq`.
  */
 export const renderJsonl: Renderer = async (follow, io) => {
   const writeLine = createLineWriter(io.stdout)
   const write = (line: JsonObject) => writeLine(JSON.stringify({ v: 1, ...line }))
   const current = new Map(follow.operations.map((operation) => [operation.id, operation]))
   const lastPercent = new Map<string, number>()
-  const late = new Set<string>()
   let cursor: number | null = null
   let began = false
 
@@ -109,12 +109,8 @@ export const renderJsonl: Renderer = async (follow, io) => {
     const now = Date.now()
     for (const operation of current.values()) {
       if (isSettled(operation) || operation.beganAt === null) continue
-      const { percent, elapsedMs, remainingMs, lateMs } = standingAt(operation, now)
+      const { percent, elapsedMs, remainingMs } = standingAt(operation, now)
       const line = { seq: null, at: time(now), op: operation.id, connection: operation.connection.name }
-      if (lateMs !== null && !late.has(operation.id)) {
-        late.add(operation.id)
-        write({ ...line, type: 'late', late_ms: lateMs })
-      }
       if (lastPercent.get(operation.id) === percent) continue
       lastPercent.set(operation.id, percent)
       const eta = remainingMs === null ? null : time(now + remainingMs)
@@ -208,6 +204,7 @@ function eventFields(event: OperationEvent, operation: Operation): JsonObject {
         created_by: text(event.createdBy),
         reason: text(event.reason),
         batch: event.batch,
+        after: event.after ?? null,
         deadline_ms: event.deadlineMs,
       }
     case 'connecting':
@@ -240,7 +237,7 @@ function eventFields(event: OperationEvent, operation: Operation): JsonObject {
     case 'silent':
       return { type: 'silent', for_ms: event.forMs }
     case 'late':
-      return { type: 'late', usual_ms: event.usualMs }
+      return { type: 'late', late_ms: lateMs(operation, event.usualMs), usual_ms: event.usualMs }
     case 'clock':
       return { type: 'clock', moved_ms: event.byMs }
     case 'evidence':
@@ -272,6 +269,11 @@ function eventFields(event: OperationEvent, operation: Operation): JsonObject {
     default:
       return event satisfies never
   }
+}
+
+/** How far past what is usual it was when it was called late. */
+function lateMs({ beganAt, lateAt, clockMovedMs = 0 }: Operation, usualMs: number): number {
+  return Math.max(0, (lateAt ?? 0) - (beganAt ?? 0) - clockMovedMs - usualMs)
 }
 
 function time(at: number | null): string | null {
