@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { apply, type Operation, type OperationEvent, type Phase } from '../../src/core/operation.ts'
+import { apply, type Operation, type OperationEvent } from '../../src/core/operation.ts'
 import { progressAt, roundedRemaining, type Usual } from '../../src/core/progress.ts'
 import { quantile } from '../../src/daemon/store/operations.ts'
 import { Random } from '../faults/random.ts'
@@ -69,8 +69,8 @@ function learn(earlier: readonly Durations[]): Usual {
     runs: earlier.length,
     p50Ms: quantile(totals, 0.5),
     p90Ms: quantile(totals, 0.9),
-    phases: ofPhases(0.5) as Partial<Record<Phase, number>>,
-    phasesP90: ofPhases(0.9) as Partial<Record<Phase, number>>,
+    phases: ofPhases(0.5),
+    phasesP90: ofPhases(0.9),
   }
 }
 

@@ -28,7 +28,7 @@ async function turns(count = 40): Promise<void> {
 /** Three restarts of 7 s are known here, each step of the device one second; the fourth stands still at its first poll. */
 async function learned() {
   const time = virtual()
-  const house = new House(() => new ScriptedDevice({ ...GOOD, pause: () => void time.pass(house, 1000) }), time)
+  const house = new House(() => new ScriptedDevice({ ...GOOD, pause: () => time.pass(house, 1000) }), time)
   const connection = house.add('cucm-pub')
   for (let run = 0; run < 3; run++) {
     house.start(connection)

@@ -317,26 +317,4 @@ export const MUTANTS: readonly Mutant[] = [
     ],
     caughtBy: { rig: 'histories', cases: 50, isInProcess: true },
   },
-  {
-    name: 'does not look again when the turn of a queued operation comes',
-    edits: [
-      {
-        file: 'src/daemon/manager.ts',
-        find: 'if (after === undefined) return this.checkHold(connection)',
-        replace: 'if (after !== null) return this.checkHold(connection)',
-      },
-    ],
-    caughtBy: { rig: 'histories', cases: 400, isInProcess: true },
-  },
-  {
-    name: 'leaves a queued operation without the device when the one before it has ended',
-    edits: [
-      {
-        file: 'src/daemon/store/operations.ts',
-        find: "    if (event.type === 'settled') this.#handOver(conflictKey(operation.device, operation.type))\n",
-        replace: '',
-      },
-    ],
-    caughtBy: { rig: 'histories', cases: 50, isInProcess: true },
-  },
 ]
