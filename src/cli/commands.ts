@@ -1,6 +1,7 @@
 import type { CommandSpec, FlagSpec } from './command-spec.ts'
 import { ALGORITHM_PROFILES, PLATFORMS } from '../core/connection.ts'
-import { choice, duration, pastMoment, timing, wholeNumber } from './flags.ts'
+import { IF_RUNNING } from '../core/protocol.ts'
+import { choice, duration, ifRecent, pastMoment, timing, wholeNumber } from './flags.ts'
 
 const SERVICE: FlagSpec = { flag: '-s, --service <name>', means: "the service; default: the connection's own" }
 const FINGERPRINT = 'SHA256:…'
@@ -44,9 +45,14 @@ const RESTART: CommandSpec = {
     SERVICE,
     { flag: '-d, --detach', means: 'print the operation id and leave; exit 0 = accepted, not done' },
     {
-      flag: '--if-running <refuse|attach|skip>',
-      means: 'something runs there already: exit 4 (default), follow it, or exit 0',
-      parse: choice('--if-running', ['refuse', 'attach', 'skip']),
+      flag: '--if-running <refuse|attach|skip|queue>',
+      means: 'something runs there: exit 4 (default), follow it, exit 0, run after it',
+      parse: choice('--if-running', IF_RUNNING),
+    },
+    {
+      flag: '--if-recent <allow|skip:age>',
+      means: 'skip:6h: exit 0 where the same completed in the last 6 hours',
+      parse: ifRecent,
     },
     { flag: '--parallel <n>', means: 'so many at once; default 1', parse: wholeNumber('--parallel', 1, 1000) },
     {
@@ -62,6 +68,8 @@ const RESTART: CommandSpec = {
   notes: [
     'Several targets run one after the other, and none is begun after the first that does not complete.',
     'Two or more targets, or a glob: lists them and asks; without a terminal say --yes.',
+    'queue: one operation can wait for a device. When its turn comes it is checked again: a hold or an unknown outcome',
+    'ends it with exit 5, and nothing is sent. Until then "vosctl cancel" takes it out.',
   ],
   exits: [0, 1, 3, 4, 5, 6, 8],
   see: ['test', 'attach', 'watch', 'cancel'],

@@ -13,7 +13,8 @@ function eventWords(event: OperationEvent): string {
     case 'accepted': {
       const reason = event.reason === null ? '' : `: ${clean(event.reason)}`
       const what = describe({ type: event.operationType, service: event.service, subject: event.subject ?? null })
-      return `accepted ${what} on ${clean(event.connection.name)} by ${clean(event.createdBy)}${reason}`
+      const after = event.after === undefined ? '' : `, after ${event.after}`
+      return `accepted ${what} on ${clean(event.connection.name)} by ${clean(event.createdBy)}${after}${reason}`
     }
     case 'connecting':
       return 'connecting'

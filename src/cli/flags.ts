@@ -100,6 +100,14 @@ export function pastMoment(flag: string): (value: string) => number {
   }
 }
 
+/** `allow` is null; `skip:6h` the time in milliseconds within which the same work must have completed. */
+export function ifRecent(value: string): number | null {
+  if (value === 'allow') return null
+  const age = value.startsWith('skip:') ? parseDuration(value.slice('skip:'.length)) : null
+  if (age !== null && age >= 1 && Number.isSafeInteger(Math.round(age))) return Math.round(age)
+  throw new VosError('bad_request', `--if-recent is "${value}".`, { hint: 'Say allow, or for example skip:6h.' })
+}
+
 export function wholeNumber(flag: string, min: number, max: number): (value: string) => number {
   return (value) => {
     const number = /^[0-9]+$/.test(value) ? Number(value) : Number.NaN

@@ -1,7 +1,7 @@
 import { formatDuration } from '../core/duration.ts'
 import { exitStatus, VosError, type ExitStatus } from '../core/errors.ts'
 import { isSettled, maybeSent, type Operation } from '../core/operation.ts'
-import type { RoomName } from '../core/protocol.ts'
+import type { RoomName, StartResult } from '../core/protocol.ts'
 import { combineExitStatus, exitStatusFor } from '../core/verdict.ts'
 import { NoAnswerError, type Client } from './client.ts'
 import { isMachine, printJson, type Context } from './context.ts'
@@ -16,7 +16,7 @@ import { renderNone } from './renderers/none.ts'
 import { renderPlain } from './renderers/plain.ts'
 import { excerptOf, runningWords, stdoutLine, verdictLines, type Excerpt } from './renderers/verdict.ts'
 import { clean } from './renderers/words.ts'
-import { toListJson } from './json-documents.ts'
+import { toListJson, toSkippedJson } from './json-documents.ts'
 
 /** How a command shows what it follows, decided before anything is asked for: a flag that cannot work starts nothing. */
 export interface Follower {
@@ -98,6 +98,8 @@ export interface Followed {
   readonly missed?: Missed | undefined
   readonly departure: Departure
   readonly follower: Follower
+  /** Targets that were left out, for the list that a program reads. */
+  readonly skipped?: StartResult['skipped']
 }
 
 /** Shows operations to their end and says the verdict; or leaves, says so, and lets them go on. */
@@ -169,14 +171,23 @@ function sayVerdict(
 }
 
 /** What belongs on stdout, in the format asked for. */
-function sayResult(context: Context, { single, daemonVersion }: Followed, operations: readonly Operation[]): void {
+function sayResult(
+  context: Context,
+  { single, daemonVersion, skipped }: Followed,
+  operations: readonly Operation[],
+): void {
   const { flags, io, now } = context
   const [first] = operations
   switch (flags.output) {
     case 'jsonl':
       return
     case 'json':
-      printJson(context, single && first ? toOperationJson(first, now()) : toListJson(operations, now(), daemonVersion))
+      printJson(
+        context,
+        single && first
+          ? toOperationJson(first, now())
+          : toListJson(operations, now(), daemonVersion, skipped && { skipped: toSkippedJson(skipped) }),
+      )
       return
     case 'name':
       if (!flags.quiet) for (const { id } of operations) context.print(id)

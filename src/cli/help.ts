@@ -134,6 +134,7 @@ function cron(): string[] {
     '',
     '  30 3 * * 0  /usr/local/bin/vosctl restart cucm-pub -q --reason "weekly" --timeout 30m',
     '',
+    'Run by several machines, or again by hand: --if-recent skip:6h exits 0 when it completed in the last 6 hours.',
     'Exit 4 (busy), 5 (held), 6 (unreached) and 7 (daemon) mean that the device was not touched.',
     'Exit 3 (unknown) holds the connection until "vosctl verify" finds proof or somebody says "vosctl ack": the next run is',
     'refused with 5. So is every run while somebody keeps hands off with "vosctl hold".',

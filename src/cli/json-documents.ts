@@ -1,5 +1,5 @@
 import type { Operation } from '../core/operation.ts'
-import type { ConnectionView, ServiceStatistics } from '../core/protocol.ts'
+import type { ConnectionView, ServiceStatistics, StartResult } from '../core/protocol.ts'
 import { toOperationJson, type JsonObject } from './renderers/json.ts'
 
 /** Documents beside the operation itself. Times are RFC 3339 UTC, unknown is null, fields are only ever added. */
@@ -45,6 +45,10 @@ export function toStatisticsJson(items: readonly ServiceStatistics[], now: numbe
       }),
     ),
   }
+}
+
+export function toSkippedJson(skipped: StartResult['skipped']): readonly JsonObject[] {
+  return skipped.map(({ completedAt, ...one }) => ({ ...one, completed_at: toTime(completedAt) }))
 }
 
 export function toConnectionJson(connection: ConnectionView): JsonObject {

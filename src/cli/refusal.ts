@@ -5,7 +5,16 @@ import type { Refusal } from '../core/protocol.ts'
 import { combineExitStatus } from '../core/verdict.ts'
 import type { Wanted } from './refused-error.ts'
 import { errorLines } from './report.ts'
-import { aboutWords, clean, clock, describe, remainingWords, standingAt, stateWord } from './renderers/words.ts'
+import {
+  aboutWords,
+  clean,
+  clock,
+  describe,
+  remainingWords,
+  standingAt,
+  stateWord,
+  waitingWords,
+} from './renderers/words.ts'
 
 export interface RefusalSurroundings {
   readonly tty: boolean
@@ -48,9 +57,17 @@ function busyScreen(name: string, holder: Operation, { now, wanted }: RefusalSur
     `  ${indent}${standing(holder, now).join(', ')}`,
     '',
     `  Follow it           vosctl attach ${id}`,
-    `  Run again after it  vosctl wait ${id} && vosctl ${verb(wanted.type)} ${name}`,
+    `  Run again after it  ${againAfter(holder, wanted, name)}`,
     `  See everything      vosctl watch`,
   ]
+}
+
+/** One can wait for a device: behind that one there is no place. */
+function againAfter(holder: Operation, wanted: Wanted, name: string): string {
+  const isInLine = holder.phase === 'accepted' && holder.after !== undefined
+  return wanted.type === 'service_restart' && !isInLine
+    ? `vosctl restart ${name} --if-running queue`
+    : `vosctl wait ${holder.id} && vosctl ${verb(wanted.type)} ${name}`
 }
 
 /** What runs there is in the facts already, so the sentence about it is left out. */
@@ -94,7 +111,7 @@ function standing(holder: Operation, now: number): string[] {
 }
 
 function word(holder: Operation): string {
-  return holder.phase === 'accepted' && !maybeSent(holder) ? 'waiting' : stateWord(holder)
+  return holder.phase === 'accepted' && !maybeSent(holder) ? waitingWords(holder) : stateWord(holder)
 }
 
 function verb(type: OperationType): string {

@@ -109,8 +109,10 @@ function remaining(operation: Operation, usual: Usual, now: number): number | nu
   const order: readonly Phase[] = ['connecting', 'ready', 'dispatching', 'stopping', 'starting', 'verifying']
   const index = order.indexOf(operation.phase)
   if (index === -1) return null
+  // In its last phase for longer than usual: hardly anything is left, which is not the same as knowing nothing.
+  if (order.slice(index).every((phase) => usual.phases[phase] === undefined)) return null
   const here = Math.max(0, (usual.phases[operation.phase] ?? 0) - Math.max(0, now - operation.phaseStartedAt))
-  return order.slice(index + 1).reduce((sum, phase) => sum + (usual.phases[phase] ?? 0), here) || null
+  return order.slice(index + 1).reduce((sum, phase) => sum + (usual.phases[phase] ?? 0), here)
 }
 
 /** How long it took; null while it runs, when it never began, and when nobody saw its end. */

@@ -90,6 +90,8 @@ export interface StartResult {
     readonly name: string
     readonly service: string | null
     readonly usual: Usual | null
+    /** It would wait for the end of this operation. */
+    readonly after?: string
   }[]
 }
 
@@ -100,6 +102,8 @@ export interface Skipped {
   readonly why: 'running' | 'recent'
   /** The operation that runs there, or that has just completed. */
   readonly operation: string
+  /** When it completed; null while it runs. */
+  readonly completedAt: number | null
 }
 
 export interface Snapshot {

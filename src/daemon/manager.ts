@@ -13,6 +13,7 @@ import {
   type OperationType,
   type RecordedEvent,
 } from '../core/operation.ts'
+import { progressAt, RUNS_BEFORE_ESTIMATE } from '../core/progress.ts'
 import type { Refusal, Skipped, StartRequest, StartResult } from '../core/protocol.ts'
 import { endingFor } from '../core/recipes/ending.ts'
 import { reconcile } from '../core/recipes/reconcile.ts'
@@ -81,9 +82,12 @@ export class Manager {
   readonly #holdBefore = new Map<string, LoginHold>()
   /** Both clocks at the last event of what is active. */
   readonly #clocks = new Map<string, { readonly wall: number; readonly monotonic: number }>()
+  /** Of what runs and may become late: when to look whether it is. */
+  readonly #lateTimers = new Map<string, NodeJS.Timeout>()
   readonly #listeners = new Set<(recorded: RecordedEvent, operation: Operation) => void>()
   readonly #gate = new LoginGate()
   readonly #slots = new Slots(MAX_CONNECTING)
+  #recovering = false
   #draining = false
   #sweep: NodeJS.Timeout | undefined
 
@@ -177,11 +181,16 @@ export class Manager {
     const skipped: Skipped[] = []
     const refused: Refusal[] = []
     for (const connection of connections) {
-      const holder = this.#holder(conflictKeyOf(connection, request.operationType))
-      if (holder && request.ifRunning === 'attach' && isSameWork(holder, request, connection)) attached.push(holder)
-      else if (holder && request.ifRunning === 'skip') skipped.push(skip(connection, holder, 'running'))
+      const recent = this.#recent(request, connection)
+      const [holder, next] = this.#claims(conflictKeyOf(connection, request.operationType))
+      // Of those who wait for a device there is one; whoever wishes the same has his wish in line already.
+      const inTheWay = request.ifRunning === 'queue' ? next : holder
+      const mayFollow = request.ifRunning === 'attach' || request.ifRunning === 'queue'
+      if (recent) skipped.push(skip(connection, recent, 'recent'))
+      else if (inTheWay && mayFollow && isSameWork(inTheWay, request, connection)) attached.push(inTheWay)
+      else if (inTheWay && request.ifRunning === 'skip') skipped.push(skip(connection, inTheWay, 'running'))
       else {
-        const refusal = holder ? busy(connection, holder) : this.#obstacle(request, connection)
+        const refusal = inTheWay ? busy(connection, inTheWay) : this.#obstacle(request, connection)
         if (refusal) refused.push(refusal)
         else free.push(connection)
       }
@@ -190,12 +199,40 @@ export class Manager {
     return { free, attached, skipped }
   }
 
-  #holder(key: string): Operation | undefined {
-    return this.board().find((one) => !isSettled(one) && conflictKey(one.device, one.type) === key)
+  /** The active operation that has the device, then the one that waits for it. */
+  #claims(key: string): readonly Operation[] {
+    const active = this.board().filter((one) => !isSettled(one) && conflictKey(one.device, one.type) === key)
+    return active.toSorted((a, b) => Number(this.#isInLine(a)) - Number(this.#isInLine(b)))
+  }
+
+  /** Does it wait for the device, because the operation that it was queued after has not ended? */
+  #isInLine({ phase, after }: Operation): boolean {
+    const holder = this.#board.get(after ?? '')
+    return phase === 'accepted' && holder !== undefined && !isSettled(holder)
+  }
+
+  /** The same work on this device that completed within the time asked for; a time in the future is no time ago. */
+  #recent(request: StartRequest, connection: Connection): Operation | undefined {
+    if (request.ifRecentMs === undefined) return undefined
+    const { operations } = this.#store
+    const now = this.#now()
+    return operations
+      .completed(deviceKey(connection), request.operationType, now - request.ifRecentMs, now)
+      .find((one) => {
+        const [accepted] = operations.events(one.id, 0, 1)
+        // The device's own name for it, or the name by which it was asked for then.
+        const asked = accepted?.event.type === 'accepted' ? accepted.event.service : one.service
+        return isSameWork(one, request, connection) || isSameWork({ ...one, service: asked }, request, connection)
+      })
   }
 
   /** What stands in the way besides other work. Checked again, where it can change, before the login. */
-  #obstacle(request: StartRequest, connection: Connection): Refusal | null {
+  #obstacle(
+    request: Pick<StartRequest, 'service' | 'despiteLoginHold' | 'despiteUnknown'> & {
+      readonly operationType: OperationType
+    },
+    connection: Connection,
+  ): Refusal | null {
     const about = { connection: { id: connection.id, name: connection.name } }
     const { name } = connection
     const hold = this.#hold(connection)
@@ -261,8 +298,9 @@ export class Manager {
         if (unknown) events.push(operations.append(unknown, { type: 'acknowledged', by: request.createdBy }, at))
       }
       if (batch) operations.insertBatch(batch, at, parallel)
-      const created = free.map((connection, index) =>
-        operations.insert(
+      const created = free.map((connection, index) => {
+        const [holder] = this.#claims(conflictKeyOf(connection, request.operationType))
+        return operations.insert(
           this.#unusedId(request.operationType),
           {
             type: 'accepted',
@@ -277,10 +315,11 @@ export class Manager {
             deadlineMs: request.deadlineMs ?? timingsOf(connection).deadlineMs,
             allow: { startStopped: request.startStopped ?? false, cutSession: request.cutSession ?? false },
             usual: operations.usual(connection, request.operationType, request.service ?? connection.service),
+            ...(holder && { after: holder.id }),
           },
           at,
-        ),
-      )
+        )
+      })
       const all = [...attached, ...created.map(({ operation }) => operation)]
       const inOrder = request.connectionIds.flatMap((id) => all.filter(({ connection }) => connection.id === id))
       // An operation that is followed may be one of another connection to the same device.
@@ -312,7 +351,8 @@ export class Manager {
     const plan = free.map((connection) => {
       const service = request.service ?? connection.service
       const usual = this.#store.operations.usual(connection, request.operationType, service)
-      return { id: connection.id, name: connection.name, service, usual }
+      const [holder] = this.#claims(conflictKeyOf(connection, request.operationType))
+      return { id: connection.id, name: connection.name, service, usual, ...(holder && { after: holder.id }) }
     })
     return { operations: attached, attached: attached.map(({ id }) => id), skipped, batch: null, plan }
   }
@@ -394,6 +434,7 @@ export class Manager {
 
   /** What a new daemon does with the work of the one before it: looks at the device, never sends again. */
   recover(): void {
+    this.#recovering = true
     for (const operation of this.board()) {
       if (isSettled(operation)) continue
       if (maybeSent(operation) && operation.authenticating) {
@@ -421,6 +462,7 @@ export class Manager {
         }
       }
     }
+    this.#recovering = false
     this.#schedule(
       this.board()
         .filter(({ phase }) => phase === 'accepted')
@@ -455,12 +497,13 @@ export class Manager {
 
   /** Starts what is free to start: single operations at once, of a batch as many as run side by side. */
   #schedule(ids: readonly string[]): void {
+    if (this.#recovering || this.#draining) return
     const batches = new Set<string>()
     for (const id of ids) {
       const operation = this.#board.get(id)
       if (operation?.phase !== 'accepted' || this.#running.has(id)) continue
       if (operation.batch) batches.add(operation.batch.id)
-      else this.#start(operation)
+      else if (!this.#isInLine(operation)) this.#start(operation)
     }
     for (const batch of batches) this.#advanceBatch(batch)
   }
@@ -503,7 +546,8 @@ export class Manager {
     }
     const running = members.filter(({ id }) => this.#running.has(id)).length
     const free = Math.max(0, this.#store.operations.parallel(batch) - running)
-    for (const operation of waiting.slice(0, free)) this.#start(operation)
+    // One that waits for its device keeps its place: what comes after it in the batch comes after it.
+    for (const operation of waiting.slice(0, free)) if (!this.#isInLine(operation)) this.#start(operation)
   }
 
   #run(operation: Operation, recipe: Recipe): void {
@@ -517,6 +561,7 @@ export class Manager {
       .catch((error: unknown) => this.#log(`${operation.id}: cannot be ended: ${String(error)}`))
       .finally(() => {
         this.#running.delete(operation.id)
+        this.#forgetLate(operation.id)
         if (operation.batch) this.#advanceBatch(operation.batch.id)
       })
     this.#running.set(operation.id, { abort, done })
@@ -541,8 +586,7 @@ export class Manager {
         signal,
         before: async (event, before) => {
           // Before the first byte, because somebody may have said "hands off" since this was accepted.
-          const hold = event.type === 'connecting' ? this.#hold(connection) : null
-          if (hold) throw hold
+          if (event.type === 'connecting') this.#checkTurn(before, connection)
           if (event.type !== 'authenticating') return
           leaveGate = await this.#gate.enter(`${before.device} ${event.username}`, signal)
           const loginHold = this.#store.operations.loginHold(before.device, event.username)
@@ -560,8 +604,52 @@ export class Manager {
     }
   }
 
-  /** Writes an event, then tells the watchers. */
-  #record(operation: Operation, event: OperationEvent, connection?: Connection): Operation {
+  /** @throws VosError when something stands in the way that was not there when it was accepted */
+  #checkTurn({ id, type, service, after }: Operation, connection: Connection): void {
+    if (after === undefined) return this.checkHold(connection)
+    const despiteLoginHold = this.#despiteLoginHold.has(id)
+    const request = { operationType: type, ...(service !== null && { service }), despiteLoginHold }
+    const obstacle = this.#obstacle(request, connection)
+    if (obstacle) throw VosError.fromInfo(obstacle)
+  }
+
+  /** Looks once, as soon as it can be late, and again when that was too early: the clock may have been set meanwhile. */
+  #watchLate({ id }: Operation): void {
+    const operation = this.#board.get(id)
+    if (!operation?.usual || !this.#running.has(id) || this.#lateTimers.has(id) || operation.lateAt !== undefined)
+      return
+    if (operation.beganAt === null || operation.usual.runs < RUNS_BEFORE_ESTIMATE || isSettled(operation)) return
+    const { p90Ms } = operation.usual
+    const elapsed = (one: Operation) => {
+      const now = this.#now()
+      return progressAt(one, now - this.#clockStep(one, now)).elapsedMs
+    }
+    const look = () => {
+      this.#lateTimers.delete(id)
+      const current = this.#board.get(id)
+      if (!current || isSettled(current)) return
+      if (elapsed(current) <= p90Ms) return this.#watchLate(current)
+      try {
+        this.#record(current, { type: 'late', usualMs: p90Ms })
+      } catch (error) {
+        // Nothing depends on it, and a disk that fails has been reported.
+        this.#log(`${id}: cannot be called late: ${String(error)}`)
+      }
+    }
+    this.#lateTimers.set(id, setTimeout(look, p90Ms - elapsed(operation) + 1).unref())
+  }
+
+  #forgetLate(id: string): void {
+    clearTimeout(this.#lateTimers.get(id))
+    this.#lateTimers.delete(id)
+  }
+
+  /**
+   * Writes an event, then tells the watchers. It follows on the newest state of the operation, which may have become late
+   * since its recipe heard of it.
+   */
+  #record(known: Operation, event: OperationEvent, connection?: Connection): Operation {
+    const operation = this.#board.get(known.id) ?? known
     if ((event.type === 'line' || event.type === 'repeated') && this.#isFull(operation, event)) return operation
     const at = this.#now()
     const { operations } = this.#store
@@ -602,12 +690,17 @@ export class Manager {
     return results.at(-1)?.operation ?? operation
   }
 
-  /** How much further the wall clock went than time did, since the last event; 0 when they agree. */
   #clockMoved(operation: Operation, wall: number): number {
     if (isSettled(operation)) return 0
+    const byMs = this.#clockStep(operation, wall)
+    this.#clocks.set(operation.id, { wall, monotonic: this.#monotonic?.() ?? 0 })
+    return byMs
+  }
+
+  /** How much further the wall clock went than time did, since the last event; 0 when they agree. */
+  #clockStep(operation: Operation, wall: number): number {
     const before = this.#clocks.get(operation.id)
     const monotonic = this.#monotonic?.() ?? 0
-    this.#clocks.set(operation.id, { wall, monotonic })
     // Of the time between two daemons only that it cannot run backwards is known.
     const lastAt = Math.max(operation.phaseStartedAt, operation.lastDeviceAt ?? 0)
     const byMs =
@@ -665,9 +758,17 @@ export class Manager {
       this.#clocks.delete(operation.id)
       this.#holdBefore.delete(operation.id)
       this.#despiteLoginHold.delete(operation.id)
+      this.#forgetLate(operation.id)
       this.#sweep ??= this.#sweepIn(BOARD_MS)
     }
     for (const listener of this.#listeners) listener(recorded, operation)
+    this.#watchLate(operation)
+    if (recorded.event.type === 'settled')
+      this.#schedule(
+        this.board()
+          .filter(({ after }) => after === operation.id)
+          .map(({ id }) => id),
+      )
   }
 
   /** Leaves the board as it is from now on. */
@@ -730,8 +831,8 @@ function isSameWork(holder: Operation, request: StartRequest, connection: Connec
   return holder.type === request.operationType && (holder.type === 'ssh_test' || isSameService)
 }
 
-function skip({ id, name }: Connection, { id: operation }: Operation, why: Skipped['why']): Skipped {
-  return { id, name, why, operation }
+function skip({ id, name }: Connection, { id: operation, completedAt }: Operation, why: Skipped['why']): Skipped {
+  return { id, name, why, operation, completedAt }
 }
 
 function busy(connection: Connection, holder: Operation): Refusal {

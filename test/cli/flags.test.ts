@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { asksForJson, duration, timing, toFlags, wholeNumber } from '../../src/cli/flags.ts'
+import { asksForJson, duration, ifRecent, timing, toFlags, wholeNumber } from '../../src/cli/flags.ts'
 
 describe('flags and the variables of the same meaning', () => {
   const NOTHING = {
@@ -72,6 +72,24 @@ describe('durations', () => {
   it('0 counts only where zero has a meaning', () => {
     expect(duration('--timeout', { zero: true })('0')).toBe(0)
   })
+})
+
+describe('how recent is too recent', () => {
+  it.each([
+    ['allow', null],
+    ['skip:6h', 21_600_000],
+    ['skip:1h30m', 5_400_000],
+    ['skip:30d', 2_592_000_000],
+  ])('%s', (text, ms) => {
+    expect(ifRecent(text)).toBe(ms)
+  })
+
+  it.each(['', 'skip', 'skip:', 'skip:0', 'skip:soon', 'skip:-1h', '6h', 'skip:6', `skip:${'9'.repeat(20)}d`])(
+    '%j is refused',
+    (text) => {
+      expect(() => ifRecent(text)).toThrow(`--if-recent is "${text}".`)
+    },
+  )
 })
 
 it.each(['0', '1001', '-1', '1.5', 'x', '', '0x10', ' 1'])('%j is not a whole number from 1 to 1000', (text) => {

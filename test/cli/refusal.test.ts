@@ -40,7 +40,7 @@ describe('a duplicate is refused', () => {
              starting, 71 %, about 1m40s left
 
   Follow it           vosctl attach r-7k2m9q
-  Run again after it  vosctl wait r-7k2m9q && vosctl restart cucm-pub
+  Run again after it  vosctl restart cucm-pub --if-running queue
   See everything      vosctl watch`)
   })
 
@@ -103,6 +103,14 @@ describe('a duplicate is refused', () => {
     const screen = lines([busy(holder)], true, wanted)
     expect(screen[0]).toBe(`vosctl: ${sentence} Nothing was sent to it.`)
     expect(screen[3]).toBe(standing)
+  })
+
+  it('by one that waits itself, there is nothing to queue after', () => {
+    const queued = scene('r-7k2m9r', 'cucm-pub', '14:02:20', [], { after: 'r-7k2m9q', usual: null }).operation
+    const screen = lines([busy(queued)], true, { type: 'service_restart', service: 'Cisco Tftp' })
+    expect(screen[3]).toBe('             waiting for r-7k2m9q')
+    expect(screen[6]).toBe('  Run again after it  vosctl wait r-7k2m9r && vosctl restart cucm-pub')
+    expect(lines([busy(queued)], false)[0]).toContain('since 14:02:20, waiting for r-7k2m9q); nothing was sent; exit 4')
   })
 
   it('never shows what the device or a person has put into a name as anything but text', () => {

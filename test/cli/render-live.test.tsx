@@ -59,6 +59,14 @@ describe('one operation', () => {
     ])
   })
 
+  test('one that waits for another says for which', () => {
+    const queued = sampleRestart({ after: 'r-7k2m9p' }).after(1)
+    expect(one(queued, { time: '14:02:24' }).slice(1, 3)).toEqual([
+      '  WAITING 0m13s   connecting   stopping   starting   verifying',
+      `  [${'.'.repeat(47)}]  waiting for r-7k2m9p`,
+    ])
+  })
+
   test('late replaces the percentage, and the deadline replaces what is usual', () => {
     expect(one(sampleRestart().after(10), { time: '14:07:24' }).slice(1, 4)).toEqual([
       '  connecting 0m00s   stopping 0m41s   STARTING 4m30s   verifying',

@@ -91,6 +91,7 @@ describe('the plain renderer', () => {
       ...sentAt('14:02:11'),
       ...moving('14:02:13', 'stopping'),
       ['14:06:13', { type: 'silent', forMs: 120_000 }],
+      ['14:06:42', { type: 'late', usualMs: 270_000 }],
       ['14:07:00', { type: 'reconciling', because: 'the connection was lost' }],
       settled('14:07:10', 'unknown', 'outcome unknown: no transition was seen'),
     ])
@@ -101,6 +102,44 @@ describe('the plain renderer', () => {
       '14:06:42 r-7k3a1x cuc-1 late: stopping for longer than usual 3m20-4m30',
       '14:07:00 r-7k3a1x cuc-1 checking the device after an interruption',
       '14:07:10 r-7k3a1x cuc-1 unknown: no transition was seen',
+    ])
+  })
+
+  test('who comes when it is late already hears it once, and then for how long', async () => {
+    const late = scene('r-7k3a1x', 'cuc-1', '14:02:11', [
+      ...sentAt('14:02:11'),
+      ...moving('14:02:13', 'stopping'),
+      ['14:06:42', { type: 'late', usualMs: 270_000 }],
+      settled('14:08:30', 'unknown', 'outcome unknown: no transition was seen'),
+    ])
+    vi.setSystemTime(at('14:07:00'))
+    const { io, stderr } = fakeIo()
+    const source = createSource()
+    const running = late.after(late.recorded.length - 1)
+    const ended = renderPlain(followOf([running], { updates: source.updates }), io)
+    source.push({ type: 'snapshot', operations: [running], cursor: 1, gap: false })
+    await vi.advanceTimersByTimeAsync(61_000)
+    source.push(...eventsOf(late, late.recorded.length - 1))
+    await ended
+    await settle()
+    expect(linesOf(stderr()).slice(1)).toEqual([
+      '14:02:13 r-7k3a1x cuc-1 stopping',
+      '14:06:42 r-7k3a1x cuc-1 late: stopping for longer than usual 3m20-4m30',
+      '14:08:00 r-7k3a1x cuc-1 stopping, 5m49s so far, late 1m19s',
+      '14:08:30 r-7k3a1x cuc-1 unknown: no transition was seen',
+    ])
+  })
+
+  test('one that waits for another says for which, and that it still does', async () => {
+    const queued = scene('r-7k3a1x', 'cuc-1', '14:02:11', [settled('14:03:30', 'cancelled', 'cancelled by bob')], {
+      after: 'r-7k2m9q',
+    })
+    const { lines } = await play([queued])
+    expect(lines).toEqual([
+      '14:02:11 r-7k3a1x cuc-1 accepted restart "Cisco Tomcat" (usual 3m20-4m30)',
+      '14:02:11 r-7k3a1x cuc-1 waiting for r-7k2m9q',
+      '14:03:11 r-7k3a1x cuc-1 waiting for r-7k2m9q, 1m00s so far',
+      '14:03:30 r-7k3a1x cuc-1 not started: cancelled by bob; nothing was sent',
     ])
   })
 
@@ -136,7 +175,11 @@ describe('the plain renderer', () => {
     const second = member(
       2,
       '14:05:00',
-      [...sentAt('14:05:12'), settled('14:05:40', 'failed', 'unit nginx is "failed" (exit status 1)')],
+      [
+        ...sentAt('14:05:12'),
+        ['14:05:28', { type: 'late', usualMs: 15_000 }],
+        settled('14:05:40', 'failed', 'unit nginx is "failed" (exit status 1)'),
+      ],
       3,
     )
     const third = member(3, '14:05:00', [settled('14:05:41', 'cancelled', 'not started: web-02 ended failed')], 3)

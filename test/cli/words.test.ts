@@ -80,6 +80,28 @@ describe('ps', () => {
   })
 })
 
+describe('what waits for a device', () => {
+  const queued = scene('r-7k2m9r', 'cucm-pub', '14:02:20', [], { after: 'r-7k2m9q' })
+
+  it('names the operation that has it, for as long as that runs', () => {
+    expect(psLines(inOrder([queued.operation, STARTING]), NOW).slice(1)).toEqual([
+      'r-7k2m9q  cucm-pub    restart "Cisco Tomcat"  alice  14:02:11  starting  71%  ~1m40s',
+      'r-7k2m9r  cucm-pub    restart "Cisco Tomcat"  alice  -         queued    -    after r-7k2m9q',
+    ])
+    expect(psLines([queued.operation, sampleRestart().operation], NOW)[1]).toMatch(/queued +- +next$/)
+  })
+
+  it('is told by its log and by a plan', () => {
+    expect(queued.recorded.map(eventLine)).toEqual([
+      '14:02:20  accepted restart "Cisco Tomcat" on cucm-pub by alice, after r-7k2m9q',
+    ])
+    const plan = [{ id: 1, name: 'cucm-pub', service: 'Cisco Tomcat', usual: USUAL, after: 'r-7k2m9q' }]
+    expect(planLines([{ id: 1, name: 'cucm-pub', host: '10.10.0.10' }], plan, {})[0]).toContain(
+      'restart "Cisco Tomcat" after r-7k2m9q',
+    )
+  })
+})
+
 describe('history', () => {
   it('has the verdict, and whether an unknown one was accepted', () => {
     const accepted = { ...UNKNOWN, acknowledged: { by: 'bob', at: NOW } }

@@ -148,6 +148,26 @@ describe('the database file', () => {
     expect(house.connections.hold(1)).toBeNull()
   })
 
+  it('lets an older vosctl neither begin what waits for a device nor meet an event that it does not know', () => {
+    const { db, file } = open()
+    const house = new Store(db, (error) => expect.fail(error.message))
+    const table = house.operations
+    house.write(() => {
+      const { operation } = table.insert('r-1', ACCEPTED, 5000)
+      table.append(table.append(operation, { type: 'connecting' }, 5001).operation, { type: 'late', usualMs: 7 }, 6000)
+      table.insert('r-2', { ...ACCEPTED, after: 'r-1' }, 5000)
+    })
+    expect(table.board()).toMatchObject([{ lateAt: 6000 }, { after: 'r-1' }])
+    migrate(db, 2, file)
+    expect(table.board()).toMatchObject([{ startedAt: 5000 }, { startedAt: 0, phase: 'accepted' }])
+    for (const operation of table.board()) {
+      expect(operation).not.toHaveProperty('lateAt')
+      expect(operation).not.toHaveProperty('after')
+    }
+    const event = { type: 'evidence', what: 'late', value: 'longer than 7 ms' }
+    expect(table.events('r-1', 0, 9).at(-1)?.event).toEqual(event)
+  })
+
   it('counts the connections of another store, and does not while its daemon runs', () => {
     const { store: other, file } = store()
     other.write(() => other.connections.add(CUCM, 0))

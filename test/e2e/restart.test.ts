@@ -138,6 +138,43 @@ describe('the same restart twice', { timeout: TIMEOUT }, () => {
     expect(device.ledger.restarts()).toHaveLength(1)
   })
 
+  it('runs once after the first, when told to queue; a third one has its wish in line already', async () => {
+    const rig = new Rig()
+    const device = await rig.appliance('cucm-pub', scenario('publisher'), { timeScale: 0.1 })
+    const first = rig.start(['restart', 'cucm-pub'])
+    await until('the first one was accepted', () => idIn(first.output.stderr) !== '')
+    const id = idIn(first.output.stderr)
+    const second = rig.start(['restart', 'cucm-pub', '--if-running', 'queue'])
+    await until('the second one waits', () => second.output.stderr.includes(`waiting for ${id}\n`))
+    const [ps, third, other] = await Promise.all([
+      rig.run(['ps']),
+      rig.run(['restart', 'cucm-pub', '--if-running', 'queue', '-d', '-o', 'json']),
+      rig.run(['restart', 'cucm-pub', '-s', 'Cisco Tftp', '--if-running', 'queue']),
+    ])
+    expect(ps.stdout).toMatch(new RegExp(` queued +- +after ${id}\n`))
+    expect(JSON.parse(third.stdout)).toMatchObject({ id: idIn(second.output.stderr), after: id })
+    expect(other.status).toBe(4)
+    expect(other.stderr).toContain(`${idIn(second.output.stderr)} (restart "Cisco Tomcat"`)
+    expect(other.stderr).toContain(`waiting for ${id}`)
+    expect([(await first.ended).status, (await second.ended).status]).toEqual([0, 0])
+    expect(device.ledger.restarts()).toHaveLength(2)
+  })
+
+  it('is skipped when it completed a moment ago and that was asked for: silent with -q, told otherwise', async () => {
+    const rig = new Rig()
+    const device = await rig.appliance('cucm-pub', scenario('publisher'))
+    const id = idIn((await rig.run(['restart', 'cucm-pub', '--if-recent', 'skip:6h'])).stdout)
+    const words = ['restart', 'cucm-pub', '--if-recent', 'skip:6h']
+    expect(await rig.run([...words, '-q'])).toEqual({ status: 0, stdout: '', stderr: '' })
+    const told = await rig.run(words)
+    expect(told).toMatchObject({ status: 0, stdout: '' })
+    expect(told.stderr).toMatch(new RegExp(`^vosctl: cucm-pub skipped: ${id} completed 0m\\d\\ds ago\\n$`))
+    const json = JSON.parse((await rig.run([...words, '-o', 'json'])).stdout)
+    expect(json).toMatchObject({ items: [], skipped: [{ name: 'cucm-pub', why: 'recent', operation: id }] })
+    expect((await rig.run([...words, '--dry-run'])).stdout).toContain(`would skip cucm-pub: ${id} completed`)
+    expect(device.ledger.restarts()).toHaveLength(1)
+  })
+
   it('fifty at once, on two connections that name one device, press Enter once', async () => {
     const rig = new Rig()
     const device = await rig.appliance('one', scenario('publisher'), WATCHABLE)

@@ -120,10 +120,20 @@ export function checkJournal({ operations, events, refusesTwins }: House): strin
   }
   for (const { id } of operations) if (!events.has(id)) broken.push(`14: ${id} has no events`)
 
-  const spans = operations.map(({ id, device, type }) => {
+  const endOf = (id: string) => events.get(id)?.find(({ event }) => event.type === 'settled')?.cursor ?? Infinity
+  // The claim of an operation that was queued begins with the end of the one before it; until then it holds the place in line.
+  const spans = operations.flatMap(({ id, device, type, after }) => {
     const own = events.get(id) ?? []
-    const end = own.find(({ event }) => event.type === 'settled')?.cursor ?? Infinity
-    return { id, key: `${device} ${CONFLICT_GROUP[type]}`, from: own[0]?.cursor ?? 0, to: end }
+    const key = `${device} ${CONFLICT_GROUP[type]}`
+    const [from, to] = [own[0]?.cursor ?? 0, endOf(id)]
+    if (after === undefined) return [{ id, key, from, to }]
+    const turn = Math.min(endOf(after), to)
+    const began = own.find(({ event }) => event.type === 'connecting')?.cursor ?? Infinity
+    if (began < turn) broken.push(`1: ${id} began before ${after} had ended, which it was queued after`)
+    return [
+      { id, key: `${key} queued`, from, to: turn },
+      { id, key, from: turn, to },
+    ]
   })
   for (const [index, one] of spans.entries()) {
     for (const other of spans.slice(index + 1)) {

@@ -306,4 +306,15 @@ export const MUTANTS: readonly Mutant[] = [
     ],
     caughtBy: { rig: 'race', cases: 1 },
   },
+  {
+    name: 'begins beside the operation that it was queued after',
+    edits: [
+      {
+        file: 'src/daemon/manager.ts',
+        find: '      else if (!this.#isInLine(operation)) this.#start(operation)\n',
+        replace: '      else this.#start(operation)\n',
+      },
+    ],
+    caughtBy: { rig: 'histories', cases: 50, isInProcess: true },
+  },
 ]

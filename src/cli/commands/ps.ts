@@ -63,7 +63,8 @@ export function leftWords(operation: Operation, all: readonly Operation[], now: 
     return took === null ? '-' : `in ${formatDuration(took)}`
   }
   if (operation.beganAt === null) {
-    if (operation.after !== undefined) return `after ${clean(operation.after)}`
+    const { after } = operation
+    if (all.some(({ id, phase }) => id === after && phase !== 'settled')) return `after ${after}`
     const waiting = all.filter((other) => other.beganAt === null && !isSettled(other) && inOneBatch(other, operation))
     const place = waiting.filter((other) => (other.batch?.position ?? 0) < (operation.batch?.position ?? 0)).length + 1
     return place === 1 ? 'next' : ordinal(place)

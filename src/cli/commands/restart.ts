@@ -1,6 +1,6 @@
 import { formatDuration } from '../../core/duration.ts'
 import { VosError, type ExitStatus } from '../../core/errors.ts'
-import type { ConnectionView, StartRequest, StartResult } from '../../core/protocol.ts'
+import type { ConnectionView, Skipped, StartRequest, StartResult } from '../../core/protocol.ts'
 import { confirm } from '../ask.ts'
 import type { Client } from '../client.ts'
 import { isMachine, printJson, type Context } from '../context.ts'
@@ -12,12 +12,13 @@ import {
   roomFor,
   type Departure,
 } from '../follow-operations.ts'
-import { toListJson } from '../json-documents.ts'
+import { toListJson, toSkippedJson } from '../json-documents.ts'
 import { toOperationJson } from '../renderers/json.ts'
 import { clean, describe, usualWords } from '../renderers/words.ts'
 import { chooseTargets, insist, isInteractive, type Chosen } from '../selection.ts'
 import { startOperations } from '../start.ts'
 import { table } from '../table.ts'
+import { longDuration } from '../times.ts'
 import { isGlob } from '../targets.ts'
 import { RefusedError } from '../refused-error.ts'
 
@@ -27,7 +28,9 @@ const { randomUUID } = process.getBuiltinModule('node:crypto')
 export interface RestartOptions {
   readonly service?: string
   readonly detach?: boolean
-  readonly ifRunning?: 'refuse' | 'attach' | 'skip'
+  readonly ifRunning?: StartRequest['ifRunning']
+  /** Skip where it completed within so many milliseconds; null: however recent it is. */
+  readonly ifRecent?: number | null
   readonly startStopped?: boolean
   readonly cutSession?: boolean
   readonly parallel?: number
@@ -44,7 +47,7 @@ export function toStartRequest(
   options: RestartOptions,
   createdBy: string,
 ): StartRequest {
-  const { service, ifRunning, startStopped, cutSession, parallel, deadline, reason, dryRun } = options
+  const { service, ifRunning, ifRecent, startStopped, cutSession, parallel, deadline, reason, dryRun } = options
   return {
     requestId: randomUUID(),
     operationType,
@@ -55,6 +58,7 @@ export function toStartRequest(
     ...(deadline === undefined ? {} : { deadlineMs: deadline }),
     ...(parallel === undefined ? {} : { parallel }),
     ...(ifRunning === undefined ? {} : { ifRunning }),
+    ...(ifRecent ? { ifRecentMs: ifRecent } : {}),
     ...(startStopped ? { startStopped } : {}),
     ...(cutSession ? { cutSession } : {}),
     ...(dryRun ? { dryRun } : {}),
@@ -83,6 +87,7 @@ export async function restart(
   }
   const updates = await beginWatch(client, roomFor(ids), departure.signal)
   const { operations, batch, skipped } = await startOrAsk(context, client, request, departure, usual)
+  noteRecent(context, skipped)
   if (operations.length === 0) return saySkipped(context, client, skipped)
   const daemonVersion = client.info.version
   const single = isSingle(words)
@@ -94,6 +99,7 @@ export async function restart(
     updates,
     departure,
     follower,
+    skipped,
   })
 }
 
@@ -131,7 +137,7 @@ export function planLines(
   const rows = connections.map(({ id, name, host }, index) => {
     const planned = plan.find((one) => one.id === id)
     const what = planned
-      ? describe({ type: 'service_restart', service: planned.service })
+      ? `${describe({ type: 'service_restart', service: planned.service })}${planned.after ? ` after ${planned.after}` : ''}`
       : 'already running or skipped'
     return [`  ${index + 1}.`, clean(name), clean(host), what, usualWords(planned?.usual ?? null) ?? '']
   })
@@ -177,22 +183,39 @@ async function startOrAsk(
 
 function sayAccepted(context: Context, client: Client, words: readonly string[], result: StartResult): ExitStatus {
   const { operations, skipped } = result
+  noteRecent(context, skipped)
   if (operations.length === 0) return saySkipped(context, client, skipped)
   const [first] = operations
   const now = context.now()
   if (isMachine(context.flags)) {
     const single = isSingle(words) && first
     const { version } = client.info
-    printJson(context, single ? toOperationJson(first, now) : toListJson(operations, now, version, { skipped }))
+    printJson(
+      context,
+      single ? toOperationJson(first, now) : toListJson(operations, now, version, { skipped: toSkippedJson(skipped) }),
+    )
   } else if (!context.flags.quiet) {
     for (const { id } of operations) context.print(id)
   }
   return 0
 }
 
-/** `--if-running skip` on everything: nothing to say but to a program, which gets its one document. */
+/** `cucm-pub skipped: r-7k2m9q completed 2h03m ago`. That something runs there needs no words: that was foreseen. */
+function noteRecent(context: Context, skipped: StartResult['skipped']): void {
+  if (context.flags.quiet || isMachine(context.flags)) return
+  for (const one of skipped) {
+    if (one.why === 'recent') context.note(`vosctl: ${clean(one.name)} skipped: ${recentWords(one, context.now())}`)
+  }
+}
+
+function recentWords({ operation, completedAt }: Skipped, now: number): string {
+  return `${operation} completed ${longDuration(now - (completedAt ?? now))} ago`
+}
+
+/** All targets skipped: nothing more to say but to a program, which gets its one document. */
 function saySkipped(context: Context, client: Client, skipped: StartResult['skipped']): ExitStatus {
-  if (isMachine(context.flags)) printJson(context, toListJson([], context.now(), client.info.version, { skipped }))
+  if (isMachine(context.flags))
+    printJson(context, toListJson([], context.now(), client.info.version, { skipped: toSkippedJson(skipped) }))
   return 0
 }
 
@@ -201,14 +224,15 @@ function sayPlan(context: Context, { parallel }: StartRequest, result: StartResu
   if (isMachine(context.flags)) {
     printJson(context, {
       schema: 'vosctl/plan/v1',
-      items: plan.map(({ id, name, service, usual }) => ({
+      items: plan.map(({ id, name, service, usual, after = null }) => ({
         connection: { id, name },
         service,
+        after,
         usual_ms: usual && { p50: usual.p50Ms, p90: usual.p90Ms, samples: usual.runs },
       })),
       expected_ms: expectedMs(plan, parallel ?? 1),
       attached: operations.map(({ id }) => id),
-      skipped,
+      skipped: toSkippedJson(skipped),
     })
     return 0
   }
@@ -216,12 +240,18 @@ function sayPlan(context: Context, { parallel }: StartRequest, result: StartResu
     for (const { name } of plan) context.print(name)
     return 0
   }
-  for (const { name, service, usual } of plan) {
+  for (const { name, service, usual, after } of plan) {
     const usually = usualWords(usual)
-    context.print(`would ${describe({ type: 'service_restart', service })} on ${name}${usually ? ` (${usually})` : ''}`)
+    const what = `${describe({ type: 'service_restart', service })} on ${name}${after ? ` after ${after}` : ''}`
+    context.print(`would ${what}${usually ? ` (${usually})` : ''}`)
   }
-  for (const { id, connection } of operations) context.print(`would follow ${id}, which runs on ${connection.name}`)
-  for (const { name } of skipped) context.print(`would skip ${name}, where something runs already`)
+  for (const { id, connection, phase } of operations) {
+    context.print(`would follow ${id}, which ${phase === 'accepted' ? 'waits' : 'runs'} on ${connection.name}`)
+  }
+  for (const one of skipped) {
+    const because = one.why === 'recent' ? `: ${recentWords(one, context.now())}` : ', where something runs already'
+    context.print(`would skip ${one.name}${because}`)
+  }
   context.note('Nothing was sent.')
   return 0
 }

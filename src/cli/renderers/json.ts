@@ -103,7 +103,7 @@ function failureJson({ code, message, hint, deviceLines }: ErrorInfo): JsonObjec
   return { name: code, message: text(message), hint: text(hint), device_lines: (deviceLines ?? []).map(sanitise) }
 }
 
-function eventFields({ event, at }: RecordedEvent, operation: Operation): JsonObject {
+function eventFields({ event }: RecordedEvent, operation: Operation): JsonObject {
   switch (event.type) {
     case 'accepted':
       return {
@@ -148,7 +148,7 @@ function eventFields({ event, at }: RecordedEvent, operation: Operation): JsonOb
     case 'silent':
       return { type: 'silent', for_ms: event.forMs }
     case 'late':
-      return { type: 'late', usual_ms: event.usualMs, late_ms: standingAt(operation, at).lateMs }
+      return { type: 'late', usual_ms: event.usualMs, late_ms: lateMs(operation, event.usualMs) }
     case 'clock':
       return { type: 'clock', moved_ms: event.byMs }
     case 'evidence':
@@ -180,6 +180,11 @@ function eventFields({ event, at }: RecordedEvent, operation: Operation): JsonOb
     default:
       return event satisfies never
   }
+}
+
+/** How far past what is usual it was when it was called late. */
+function lateMs({ beganAt, lateAt, clockMovedMs = 0 }: Operation, usualMs: number): number {
+  return Math.max(0, (lateAt ?? 0) - (beganAt ?? 0) - clockMovedMs - usualMs)
 }
 
 function time(at: number | null): string | null {

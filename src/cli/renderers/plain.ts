@@ -17,6 +17,7 @@ import {
   tookMs,
   usualWords,
   verdictWord,
+  waitingWords,
 } from './words.ts'
 
 const HEARTBEAT_MS = 60_000
@@ -44,7 +45,6 @@ class Report {
   readonly #batch: string | null
   readonly #operations: Map<string, Operation>
   readonly #quietSince = new Map<string, number>()
-  readonly #late = new Set<string>()
   #goneSince: number | null = null
 
   constructor(follow: Follow, write: (line: string) => void, heartbeatMs: number) {
@@ -72,7 +72,11 @@ class Report {
         this.#fact(operation, operation.startedAt, `accepted ${describe(operation)}${usual ? ` (${usual})` : ''}`)
         this.#quietSince.set(operation.id, now)
       }
+      if (operation.phase === 'accepted' && operation.after !== undefined) {
+        this.#fact(operation, operation.startedAt, waitingWords(operation))
+      }
       this.#phases(operation, 1)
+      this.#lateness(operation, now)
     }
   }
 
@@ -89,11 +93,12 @@ class Report {
       this.#operations.set(after.id, after)
       if (update.type === 'event') this.#event(update.recorded, after)
       this.#phases(after, before.phases.length)
+      if (before.lateAt === undefined) this.#lateness(after, now)
       if (after.phases.length > before.phases.length) this.#quietSince.set(after.id, now)
     }
   }
 
-  /** Once a second: what became late, and a sign of life where nothing else was printed for a while. */
+  /** Once a second: a sign of life where nothing else was printed for a while. */
   tick(now: number): void {
     if (this.#goneSince !== null) {
       if (!this.#isDue('', now)) return
@@ -103,12 +108,6 @@ class Report {
     }
     const open = [...this.#operations.values()].filter((operation) => !isSettled(operation))
     const running = open.filter(({ beganAt }) => beganAt !== null)
-    for (const operation of running) {
-      if (this.#late.has(operation.id) || standingAt(operation, now).lateMs === null) continue
-      this.#late.add(operation.id)
-      this.#fact(operation, now, `late: ${stateWord(operation)} for longer than ${usualWords(operation.usual)}`)
-      this.#quietSince.set(operation.id, now)
-    }
     if (this.#batch !== null) {
       if (!this.#isDue(this.#batch, now)) return
       const done = this.#operations.size - open.length
@@ -148,6 +147,14 @@ class Report {
     }
   }
 
+  /** Once for each operation: when it becomes late, or at the first sight of one that is. */
+  #lateness(operation: Operation, now: number): void {
+    if (operation.lateAt === undefined || isSettled(operation)) return
+    const words = `late: ${stateWord(operation)} for longer than ${usualWords(operation.usual)}`
+    this.#fact(operation, operation.lateAt, words)
+    this.#quietSince.set(operation.id, now)
+  }
+
   #event({ event, at }: RecordedEvent, operation: Operation): void {
     if (event.type === 'silent') {
       return this.#fact(operation, at, `nothing from the device for ${formatDuration(event.forMs)}`)
@@ -176,7 +183,8 @@ class Report {
 
 function heartbeatWords(operation: Operation, now: number): string {
   const { elapsedMs, remainingMs, lateMs } = standingAt(operation, now)
-  const soFar = `${stateWord(operation)}, ${formatDuration(elapsedMs)} so far`
+  const state = operation.phase === 'accepted' && operation.after ? waitingWords(operation) : stateWord(operation)
+  const soFar = `${state}, ${formatDuration(elapsedMs)} so far`
   if (lateMs !== null) return `${soFar}, late ${formatDuration(lateMs)}`
   return remainingMs === null ? soFar : `${soFar}, about ${aboutWords(remainingMs)} left`
 }

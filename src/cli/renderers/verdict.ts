@@ -16,6 +16,7 @@ import {
   tookMs,
   usualWords,
   verdictWord,
+  waitingWords,
 } from './words.ts'
 
 export type Excerpt = readonly Pick<DeviceLine, 'at' | 'text'>[]
@@ -282,7 +283,7 @@ export function untouchedWords({
 export function runningWords(operation: Operation, now: number): string {
   const { percent, remainingMs, lateMs, elapsedMs, known } = standingAt(operation, now)
   const state = stateWord(operation)
-  if (operation.beganAt === null) return state
+  if (operation.beganAt === null) return operation.after === undefined ? state : waitingWords(operation)
   if (lateMs !== null) return `${state}, late ${formatDuration(lateMs)}`
   if (remainingMs !== null && known) return `${state}, ${percent} %, about ${aboutWords(remainingMs)} left`
   return `${state}, ${formatDuration(elapsedMs)} so far`

@@ -88,6 +88,11 @@ export function stateWord({
   }
 }
 
+/** `waiting for r-7k2m9q`: accepted, and another operation has the device. */
+export function waitingWords({ after }: Pick<Operation, 'after'>): string {
+  return after === undefined ? 'waiting' : `waiting for ${after}`
+}
+
 /** `usual 3m20-4m30`; null when too few runs are known. */
 export function usualWords(usual: Usual | null): string | null {
   if (!usual || usual.runs < RUNS_BEFORE_ESTIMATE) return null

@@ -14,6 +14,7 @@ import {
   remainingWords,
   standingAt,
   usualWords,
+  waitingWords,
 } from '../renderers/words.ts'
 
 /** The lines of the live part of `restart` and `attach`, as text: what is drawn is what is tested. */
@@ -96,7 +97,7 @@ export function barLine(operation: Operation, now: number, columns: number): str
   const width = Math.max(8, Math.min(48, columns - 32))
   const drawn = `  ${bar(shownPercent(operation, percent), width)}`
   const elapsed = formatDuration(elapsedMs)
-  if (operation.phase === 'accepted') return `${drawn}  waiting`
+  if (operation.phase === 'accepted') return `${drawn}  ${waitingWords(operation)}`
   if (lateMs !== null) return `${drawn}  late ${formatDuration(lateMs)}, after ${elapsed}`
   const left = remainingMs === null ? '?' : `${remainingWords(remainingMs)} left`
   return `${drawn} ${String(shownPercent(operation, percent)).padStart(3)}%  ${elapsed}, ${left}`

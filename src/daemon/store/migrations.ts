@@ -153,6 +153,7 @@ export const MIGRATIONS: readonly Migration[] = [
   },
   {
     up: `
+  -- The number also keeps an older vosctl away, which would begin at once what waits for its device.
   -- What the devices called their services, for the completion of shells alone.
   CREATE TABLE services_seen (
     connection_id INTEGER NOT NULL,
@@ -161,8 +162,16 @@ export const MIGRATIONS: readonly Migration[] = [
     PRIMARY KEY (connection_id, name)
   ) STRICT;
 `,
+    // It knows neither of the two: being late is evidence for it, and what waits was accepted too long ago to be begun.
     down: `
   DROP TABLE services_seen;
+  UPDATE operation_events
+    SET event = json_object('type', 'evidence', 'what', 'late', 'value', 'longer than ' || (event ->> '$.usualMs') || ' ms')
+    WHERE event ->> '$.type' = 'late';
+  UPDATE active_operations SET started_at = 0, metadata = json_set(metadata, '$.startedAt', 0)
+    WHERE status = 'pending' AND conflict_key LIKE '% queued';
+  UPDATE active_operations SET metadata = json_remove(metadata, '$.lateAt', '$.after');
+  UPDATE operation_history SET metadata = json_remove(metadata, '$.lateAt', '$.after');
 `,
   },
 ]

@@ -8,7 +8,7 @@ import {
   type OperationType,
   type RecordedEvent,
 } from '../../core/operation.ts'
-import type { Usual } from '../../core/progress.ts'
+import { RUNS_BEFORE_ESTIMATE, type Usual } from '../../core/progress.ts'
 import type { HistoryFilter } from '../../core/protocol.ts'
 import { failpoint } from '../failpoint.ts'
 import { fromJson } from './damage.ts'
@@ -30,6 +30,8 @@ type EventRow = Omit<RecordedEvent, 'event'> & { event: string }
 
 /** How many runs are remembered for an estimate; older ones tell about another machine. */
 const RUNS_REMEMBERED = 50
+/** Ends the key of what waits for a device: one operation has it, one can wait for it. */
+const QUEUED = ' queued'
 /** Longer than this between two endings, and the clock may have been set. */
 const LEAP_MS = 90 * 86_400_000
 
@@ -51,7 +53,10 @@ export class OperationTable {
     this.#db = db
   }
 
-  /** Puts the first event and the row on disk. Fails with a constraint error when the device is already claimed. */
+  /**
+   * Puts the first event and the row on disk. Fails with a constraint error when the device is already claimed; when the
+   * operation waits for the device, when another one waits for it already.
+   */
   insert(id: string, event: Extract<OperationEvent, { type: 'accepted' }>, at: number): Recorded {
     const result = this.#journal(null, id, 1, at, event)
     const { operation } = result
@@ -68,7 +73,7 @@ export class OperationTable {
         type: operation.type,
         startedAt: operation.startedAt,
         createdBy: operation.createdBy,
-        key: conflictKey(operation.device, operation.type),
+        key: conflictKey(operation.device, operation.type) + (operation.after === undefined ? '' : QUEUED),
       })
     return result
   }
@@ -82,7 +87,21 @@ export class OperationTable {
            error = @error, metadata = @metadata, phase = @phase, seq = @seq WHERE id = @id`,
       )
       .run({ ...columns(result.operation), id: operation.id })
+    if (event.type === 'settled') this.#handOver(conflictKey(operation.device, operation.type))
     return result
+  }
+
+  /**
+   * With the ending itself, so that no crash comes in between: the operation that waits for the device has it from now
+   * on. Where the one that has ended only waited itself, nobody else can have waited.
+   */
+  #handOver(key: string): void {
+    this.#db
+      .prepare(
+        `UPDATE active_operations SET conflict_key = @key
+         WHERE conflict_key = @key || '${QUEUED}' AND status IN ('pending', 'in_progress')`,
+      )
+      .run({ key })
   }
 
   #journal(before: Operation | null, id: string, seq: number, at: number, event: OperationEvent): Recorded {
@@ -137,6 +156,20 @@ export class OperationTable {
       )
       .all({ place, since, limit, ids: JSON.stringify(connectionIds ?? []) })
     return { operations: rows.map(({ metadata }) => parse(metadata)), place: rows.at(-1)?.place ?? null }
+  }
+
+  /** What completed on a device from `since` to `until`, the newest first, of the board and of the history. */
+  completed(device: string, type: OperationType, since: number, until: number): Operation[] {
+    const from = (table: string) => `SELECT metadata, completed_at FROM ${table}
+      WHERE completed_at BETWEEN @since AND @until AND status = 'completed' AND operation_type = @type
+        AND metadata ->> '$.device' = @device`
+    const rows = this.#db
+      .prepare<[object], string>(
+        `SELECT metadata FROM (${from('active_operations')} UNION ALL ${from('operation_history')}) ORDER BY completed_at DESC`,
+      )
+      .pluck()
+      .all({ device, type, since, until })
+    return rows.map(parse)
   }
 
   /** Operations whose id begins so, of the board and of the history. */
@@ -295,7 +328,7 @@ export class OperationTable {
       .run({ id: connection.id, type, service: service ?? '' })
   }
 
-  /** What this work usually takes here, or, when it never ran here, on other connections of the platform. */
+  /** What this work usually takes here, or, until enough runs are known here, on all connections of the platform. */
   usual(connection: Connection, type: OperationType, service: string | null): Usual | null {
     const read = (column: 'connection_id' | 'platform', value: number | string) =>
       this.#db
@@ -305,7 +338,7 @@ export class OperationTable {
         )
         .all(value, type, service ?? '')
     const here = read('connection_id', connection.id)
-    const rows = here.length > 0 ? here : read('platform', connection.platform)
+    const rows = here.length >= RUNS_BEFORE_ESTIMATE ? here : read('platform', connection.platform)
     if (rows.length === 0) return null
     const totals = rows.map(({ total_ms }) => total_ms)
     const phases: Record<string, number[]> = {}
@@ -314,11 +347,14 @@ export class OperationTable {
         ;(phases[phase] ??= []).push(ms)
       }
     }
+    const ofPhases = (part: number) =>
+      Object.fromEntries(Object.entries(phases).map(([phase, values]) => [phase, quantile(values, part)]))
     return {
       runs: rows.length,
       p50Ms: quantile(totals, 0.5),
       p90Ms: quantile(totals, 0.9),
-      phases: Object.fromEntries(Object.entries(phases).map(([phase, values]) => [phase, quantile(values, 0.5)])),
+      phases: ofPhases(0.5),
+      phasesP90: ofPhases(0.9),
     }
   }
 }

@@ -64,7 +64,7 @@ const start = step<Wish>(
     ),
     service: fc.constantFrom(undefined, undefined, ...SERVICES),
     parallel: fc.constantFrom(1, 1, 2, 3),
-    ifRunning: fc.constantFrom('refuse', 'attach', 'skip'),
+    ifRunning: fc.constantFrom('refuse', 'attach', 'skip', 'queue', 'queue'),
     deadlineMs: fc.constantFrom(1_200_000, 30_000),
     despiteUnknown: rarely,
     despiteLoginHold: rarely,

@@ -135,8 +135,26 @@ export class Judge {
     return index === -1 ? id : `operation ${index + 1}`
   }
 
+  /** The operation that has the box; whoever was queued after it was accepted later. */
   active(box: Box, type: OperationType): Known | undefined {
-    return this.known.find((one) => !one.ending && one.box === box && group(one.accepted.operationType) === group(type))
+    return this.#inLine(box, type)[0]
+  }
+
+  #inLine(box: Box, type: OperationType): readonly Known[] {
+    return this.known.filter(
+      (one) => !one.ending && one.box === box && group(one.accepted.operationType) === group(type),
+    )
+  }
+
+  /** An outcome on this box that nobody knows and nobody has accepted. */
+  #openQuestion(box: Box, type: OperationType): Known | undefined {
+    return this.known.find(
+      (one) =>
+        one.box === box &&
+        group(one.accepted.operationType) === group(type) &&
+        one.ending?.status === 'unknown' &&
+        !one.acknowledged,
+    )
   }
 
   /** The operation that the journal has just said to be on its way to this connection. */
@@ -188,6 +206,11 @@ export class Judge {
     this.expect(!one.cancelled, `5: ${name} sent its command after somebody was told that it is cancelled`)
     this.expect(one.accepted.operationType === 'service_restart', `4: ${name} is a test and sent a command`)
     this.expect(this.active(box, 'service_restart') === one, `1: ${name} acts on ${box.name} beside another operation`)
+    const open = this.#openQuestion(box, 'service_restart')
+    this.expect(
+      !open,
+      `5: ${name} acts on ${box.name} and nobody has accepted the outcome of ${open && this.name(open.id)}`,
+    )
   }
 
   /** A person has set another password: the only thing that frees a login besides a login that worked. */
@@ -203,20 +226,16 @@ export class Judge {
     if (new Set(boxes).size < boxes.length) return { type: 'twins' }
     const targets = request.connectionIds.map((connection, index): Target => {
       const box = boxes[index] as Box
-      const holder = this.active(box, request.operationType)
+      const [first, second] = this.#inLine(box, request.operationType)
+      const holder = request.ifRunning === 'queue' ? second : first
       if (holder) {
         const isSame = holder.accepted.operationType === 'ssh_test' || serviceOf(holder.accepted) === serviceOf(request)
-        if (request.ifRunning === 'attach' && isSame) return { connection, may: [`attach ${holder.id}`] }
+        if (['attach', 'queue'].includes(request.ifRunning ?? '') && isSame)
+          return { connection, may: [`attach ${holder.id}`] }
         return { connection, may: [request.ifRunning === 'skip' ? 'skip' : 'already_running'] }
       }
       const login = this.#loginOf(box)
-      const isUnknown = this.known.some(
-        (one) =>
-          one.box === box &&
-          group(one.accepted.operationType) === group(request.operationType) &&
-          one.ending?.status === 'unknown' &&
-          !one.acknowledged,
-      )
+      const isUnknown = this.#openQuestion(box, request.operationType) !== undefined
       const otherwise = isUnknown && !request.despiteUnknown ? 'unacknowledged' : 'start'
       if (request.despiteLoginHold || (login.held === 'no' && !login.trying)) return { connection, may: [otherwise] }
       if (login.held === 'yes' && !login.trying) return { connection, may: ['login_held'] }
@@ -250,6 +269,10 @@ export class Judge {
       case 'connecting':
         one.began = true
         this.#checkBatch(one)
+        this.expect(
+          this.active(one.box, one.accepted.operationType) === one,
+          `1: ${name} begins on ${one.box.name} beside another operation`,
+        )
         break
       case 'authenticating':
         one.announced++
@@ -287,8 +310,12 @@ export class Judge {
 
   #accept(recorded: RecordedEvent, accepted: Known['accepted']): Known {
     const box = this.#boxOf(accepted.connection.id)
-    const other = this.active(box, accepted.operationType)
-    this.expect(!other, `1: an operation was accepted on ${box.name} while ${other && this.name(other.id)} is active`)
+    const [other, waiting] = this.#inLine(box, accepted.operationType)
+    const isQueued = accepted.after !== undefined && this.asking?.ifRunning === 'queue'
+    this.expect(
+      isQueued ? other?.id === accepted.after && !waiting : !other,
+      `1: an operation was accepted on ${box.name} while ${other && this.name(other.id)} is active`,
+    )
     this.expect(this.asking !== null, '4: an operation was accepted that nobody asked for')
     this.expect(this.asking?.dryRun !== true, '4: a dry run has accepted an operation')
     const one: Known = {
