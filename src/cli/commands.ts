@@ -127,7 +127,10 @@ const WATCH: CommandSpec = {
   summary: 'Live dashboard of all operations, for a tmux pane.',
   examples: ['vosctl watch', "vosctl watch 'cucm-*'", 'vosctl watch -o jsonl | jq .type'],
   flags: [FROM],
-  notes: ['Carries no verdict: q leaves with 0.'],
+  notes: [
+    'Carries no verdict: q leaves with 0. Only key a does: it leaves to attach to one operation, and ends with that.',
+    'Keys: ? shows them. A filter or a pause changes what is listed, never the counts above it.',
+  ],
   see: ['ps', 'attach'],
 }
 

@@ -63,7 +63,7 @@ describe('one operation', () => {
     const queued = sampleRestart({ after: 'r-7k2m9p' }).after(1)
     expect(one(queued, { time: '14:02:24' }).slice(1, 3)).toEqual([
       '  WAITING 0m13s   connecting   stopping   starting   verifying',
-      `  [${'.'.repeat(47)}]  waiting for r-7k2m9p`,
+      `  [${'.'.repeat(48)}]  waiting for r-7k2m9p`,
     ])
   })
 

@@ -23,10 +23,16 @@ export const Piece = memo(function Piece({ text, tone = 'plain' }: { readonly te
 })
 
 /** Exactly one row, whatever is in it. */
-export function Line({ text = '', tone = 'plain' }: { readonly text?: string; readonly tone?: Tone }) {
+export const Line = memo(function Line({
+  text = '',
+  tone = 'plain',
+}: {
+  readonly text?: string
+  readonly tone?: Tone
+}) {
   return (
     <Box height={1} flexShrink={0} overflow="hidden">
       <Piece text={text === '' ? ' ' : text} tone={tone} />
     </Box>
   )
-}
+})
