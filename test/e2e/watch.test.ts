@@ -122,6 +122,9 @@ describe.skipIf(tmux === null)('watch on a terminal (needs tmux)', { timeout: 4 
       process.kill(pid, 'SIGCONT')
       await until('it has said so', () => / s behind/.test(terminal.bytes().slice(before)), PATIENCE_MS)
       expect((await terminal.until('live again', isLive)).match(header)).toHaveLength(1)
+      // For its shell it is a background job now, which no signal reaches when the terminal is closed.
+      terminal.close()
+      await until('the client is gone', () => !isAlive(pid), PATIENCE_MS)
     },
   )
 

@@ -75,6 +75,9 @@ export async function runWatch(updates: Updates, context: WatchContext): Promise
   }
 
   guardStream(screen)
+  // The terminal is gone, and as a background job of its shell we are not even told so by a signal.
+  const onGone = () => left.abort()
+  screen.once('error', onGone)
   const app = render(<Watch frames={frames} env={io.env} header={header} actions={actions} />, {
     stdout: screen,
     stdin: io.stdin,
@@ -96,6 +99,7 @@ export async function runWatch(updates: Updates, context: WatchContext): Promise
       log.heard(update.type === 'event' ? update.operation.id : null)
     }
   } finally {
+    screen.off('error', onGone)
     frames.stop()
     app.unmount()
     await app.waitUntilExit()
