@@ -49,7 +49,7 @@ describe('what may come next', () => {
     ['restart cucm-pub ', ['web-01']],
     ['restart 1', ['1', '12', 'cucm-pub', 'web-01']],
     ['-q --timeout 30m restart ', ['cucm-pub', 'web-01']],
-    ['history cucm-pub ', []],
+    ['history cucm-pub ', ['web-01']],
     ['restart -s ', ['Cisco Tomcat', 'Cisco Tftp', 'nginx.service']],
     ['restart web-01 -s ', ['nginx.service']],
     ['restart 12 --service ', ['nginx.service']],
@@ -64,7 +64,7 @@ describe('what may come next', () => {
     ['verify ', ['r-7k2m9q', 'r-7k3a1x', 't-5d2f8w', 'last', 'cucm-pub', 'web-01']],
     ['logs -fn 5 ', ['r-7k2m9q', 'r-7k3a1x', 't-5d2f8w', 'last']],
     ['logs -n ', []],
-    ['restart x --if-running ', ['refuse', 'attach', 'skip']],
+    ['restart x --if-running ', ['refuse', 'attach', 'skip', 'queue']],
     ['ps -o ', ['text', 'json', 'jsonl', 'name']],
     ['ps --output=', ['--output=text', '--output=json', '--output=jsonl', '--output=name']],
     ['connections add x --algorithms ', ['modern', 'legacy-vos']],
@@ -229,7 +229,7 @@ describe('the answer to a shell', () => {
   ])('is without names, and without a word, where the file holds %s', (_, text) => {
     const env = { VOSCTL_STATE_DIR: house(text) }
     expect(complete(['zsh', 'restart', ''], env)).toEqual([])
-    expect(complete(['zsh', 'daemon', ''], env)).toHaveLength(6)
+    expect(complete(['zsh', 'daemon', ''], env)).toHaveLength(8)
   })
 
   it('comes from a house without a daemon, and from a place that is none, and starts nothing', async () => {
