@@ -571,6 +571,20 @@ describe('keys', () => {
     expect(actions.verify.mock.calls.map(([{ id }]) => id)).toEqual(['r-7k2m9q', 'r-7k2m9q'])
   })
 
+  test('what needs a person comes under the cursor until a key is pressed, and again when none was for a minute', async () => {
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() })
+    cleanups.push(() => vi.useRealTimers())
+    const { press, board, frames, text } = start([running.after(10)])
+    const operations = [unknown.operation, running.after(10)]
+    board.receive({ type: 'snapshot', operations, cursor: 2, gap: false }, Date.now())
+    frames.wake()
+    await until(() => text().includes('>? cuc-1'))
+    await press(DOWN, 'cucm-pub  r-7k2m9q')
+    vi.setSystemTime(Date.now() + 61_000)
+    frames.wake()
+    await until(() => text().includes('>? cuc-1'))
+  })
+
   test('/ filters by what is typed, enter keeps it, escape shows all; the counts stay whole', async () => {
     const { press, text } = start(HOUSE)
     await press('/', '/_   enter keeps it')
@@ -609,7 +623,7 @@ describe('keys', () => {
   test('a follows what runs, and says why it does not follow what has ended', async () => {
     const { press, stdin, actions } = start([failed.operation, running.after(10)])
     await press('a', 'a: r-7k31zc has already ended')
-    await press(DOWN, '>  cucm-pub')
+    await press(DOWN, 'cucm-pub  r-7k2m9q')
     stdin.write('a')
     await until(() => actions.attach.mock.calls.length > 0)
     expect(actions.attach.mock.calls).toEqual([['r-7k2m9q']])

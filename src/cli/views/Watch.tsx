@@ -66,7 +66,7 @@ export function Watch(props: {
 
   const shown = paused ?? frame
   const left = filter === '' ? shown.rows : shown.rows.filter((row) => matches(row, filter))
-  const selection = useSelection(left, layout.list)
+  const selection = useSelection(left, layout.list, frame.now, page !== null || question !== null || paused !== null)
   const log = page?.type === 'log' && frame.log?.id === page.id ? frame.log.lines : []
   const logEnd = Math.max(0, log.length - layout.page)
 
@@ -128,6 +128,7 @@ export function Watch(props: {
   useInput(
     (input, key) => {
       if (key.ctrl && input === 'c') return actions.leave(true)
+      selection.touch()
       if (question) {
         setQuestion(null)
         if (input === 'y') report(question.act())
