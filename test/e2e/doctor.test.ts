@@ -7,9 +7,11 @@ import { describe, expect, it } from 'vitest'
 import type { Check } from '../../src/cli/doctor/check.ts'
 import { scenarios, type Scenario } from '../../src/simulator/index.ts'
 import { Rig, VOSCTL, type Ended } from '../helpers/rig.ts'
+import { createValidator } from '../helpers/schemas.ts'
 import { startSystemctl } from '../helpers/systemctl.ts'
 
 const publisher = scenarios.get('publisher') as Scenario
+const check = createValidator()
 
 interface Report {
   readonly schema: string
@@ -71,7 +73,7 @@ describe('doctor', { timeout: 60_000 }, () => {
     const rig = new Rig()
     const ended = await rig.run(['doctor', '-o', 'json'])
     expect(ended.status).toBe(0)
-    expect(report(ended).schema).toBe('vosctl/doctor/v1')
+    expect(check('vosctl/doctor/v1', report(ended))).toBeNull()
     expect(level(ended, 'daemon')).toBe('warn')
     expect(rig.daemonPid).toBeNull()
     expect([fs.existsSync(rig.state), fs.existsSync(rig.config)]).toEqual([false, false])
@@ -143,7 +145,9 @@ describe('doctor --cron', { timeout: 60_000 }, () => {
   it('prints a line that restarts when it is pasted', async () => {
     const rig = new Rig()
     const device = await rig.appliance('cucm-pub', publisher)
-    const { crontab } = report(await rig.run(['doctor', '--cron', '-o', 'json'], { env: plain }))
+    const advice = report(await rig.run(['doctor', '--cron', '-o', 'json'], { env: plain }))
+    expect(check('vosctl/doctor/v1', advice)).toBeNull()
+    const { crontab } = advice
     expect(await asCron(crontab ?? '')).toEqual({ status: 0, stdout: '', stderr: '' })
     expect(device.ledger.restarts()).toHaveLength(1)
   })

@@ -5,11 +5,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { scenarios, type Scenario } from '../../src/simulator/index.ts'
 import { Rig, VOSCTL } from '../helpers/rig.ts'
+import { createValidator } from '../helpers/schemas.ts'
 import { requireTool } from '../helpers/tools.ts'
 import { until } from '../helpers/wait.ts'
 
 const publisher = scenarios.get('publisher') as Scenario
 const tmux = requireTool('tmux')
+const check = createValidator()
 
 const LISTS = {
   'list.yaml': '- name: web-01\n  host: 10.0.0.1\n  username: deploy\n  platform: linux\n',
@@ -74,8 +76,9 @@ describe('connections import', { timeout: 60_000 }, () => {
     expect(await names(rig)).toEqual([])
     const document = await rig.run(['connections', 'import', list, '--yes', '-o', 'json'])
     expect(document).toMatchObject({ status: 2, stderr: '' })
-    expect(JSON.parse(document.stdout)).toMatchObject({
-      schema: 'vosctl/connection-import/v1',
+    const plan = JSON.parse(document.stdout) as object
+    expect(check('vosctl/connection-import/v1', plan)).toBeNull()
+    expect(plan).toMatchObject({
       imported: false,
       added: [{ name: 'a', line: 2 }],
       rejected: [
@@ -192,6 +195,7 @@ describe('connections export', { timeout: 60_000 }, () => {
     ])
     const { stdout } = await here.prepare(['connections', 'export'])
     const json = (await here.prepare(['connections', 'export', '-o', 'json'])).stdout
+    expect(check('vosctl/connection-export/v1', JSON.parse(json))).toBeNull()
     expect((await here.prepare(['connections', 'export', '--format', 'json'])).stdout).toBe(json)
     expect((await here.prepare(['connections', 'export', 'web-*'])).stdout).not.toContain('cucm-pub')
     expect(await here.run(['connections', 'import', '-'], { input: stdout })).toMatchObject({

@@ -92,15 +92,28 @@ it('every command answers programs by its schema, and exits by the table', { tim
   )
 
   const stream = rig.start(['watch', '-o', 'jsonl'])
+  const { services } = of('publisher')
+  // The device reads its steps whenever a restart begins.
+  const course = { ...services.restart }
   const [good, dead] = await Promise.all([
-    rig.appliance('good', of('publisher')),
+    rig.appliance('good', { ...of('publisher'), services: { ...services, restart: course } }),
     rig.appliance('dead', of('publisher')),
     rig.appliance('down', of('ends-stopped')),
     rig.appliance('moot', of('started-only')),
     rig.appliance('slow', of('never-finishes')),
   ])
   await dead.powerOff()
-  await readings(['connections list', 0, 'connection-list'], ['connections show good', 0, 'connection'])
+  await readings(
+    ['connections list', 0, 'connection-list'],
+    ['connections show good', 0, 'connection'],
+    ['doctor', 0, 'doctor'],
+    ['daemon install --system', 0, 'daemon-unit'],
+  )
+  const file = path.join(rig.directory, 'list.json')
+  fs.writeFileSync(file, JSON.stringify(await json('connections export', 0, 'connection-export')))
+  await json(`connections import ${file}`, 0, 'connection-import')
+  const rows = '[{"name": "new", "host": "new", "username": "u"}, {"name": "down", "sudo": true}, {"name": "bad"}]'
+  await json('connections import - --dry-run', 2, 'connection-import', { input: rows })
   await words('connections list', /^[a-z]+$/)
   await json('connections edit good --timing deadline=10m --algorithms legacy-vos --reason old', 0, 'connection')
   await json(`connections trust good --fingerprint ${good.hostKey.fingerprint}`, 0, 'connection')
@@ -130,11 +143,14 @@ it('every command answers programs by its schema, and exits by the table', { tim
   await json('restart good down --yes', 9, 'operation-list')
   await json('verify good', 0, 'operation')
   await json('restart good --dry-run', 0, 'plan')
+  const recent = await json('restart good --if-recent skip:1h', 0, 'operation-list')
   const moot = op(await json('restart moot', 3, 'operation'))
   await readings(
     [`attach ${moot}`, 3, 'operation'],
     [`wait ${moot}`, 3, 'operation'],
     ['restart moot', 5, 'error'],
+    ['history --stats', 0, 'statistics'],
+    ['restart good --if-recent skip:1h --dry-run', 0, 'plan'],
     ['verify moot', 3, 'operation'],
   )
 
@@ -145,10 +161,10 @@ it('every command answers programs by its schema, and exits by the table', { tim
     async () => (await rig.run(['logs', slow])).stdout.includes('STOPPING'),
     PATIENCE_MS,
   )
+  const skipped = await json('restart slow --if-running skip', 0, 'operation-list')
   await readings(
     ['restart slow', 4, 'error'],
     ['restart slow dead good --yes', 4, 'error'],
-    ['restart slow --if-running skip', 0, 'operation-list'],
     ['restart slow --if-running skip --dry-run', 0, 'plan'],
     [`attach ${slow} --timeout 1s`, 8, 'operation'],
     [`wait ${slow} --timeout 1s`, 8, 'operation'],
@@ -179,10 +195,31 @@ it('every command answers programs by its schema, and exits by the table', { tim
       if (ended.stderr !== '') complain(command, `stderr by ${signal}: ${ended.stderr}`)
     }),
   )
-  const batch = await json('restart good down dead -d --yes', 0, 'operation-list')
+  const batch = await json('restart good down dead -d --yes --parallel 2', 0, 'operation-list')
   const items = batch['items'] as { batch: { id: string } }[] | undefined
   await readings([`attach ${items?.[0]?.batch.id}`, 9, 'operation-list'], [`attach ${op(batch, 2)}`, 6, 'operation'])
   await json(`cancel ${op(batch, 2)}`, 1, 'error')
+
+  // Late, with one more behind it. Then the device is away for longer than patience lasts, and a later look has proof.
+  course.steps = of('never-finishes').services.restart.steps
+  await json('connections edit good --timing reconnect=50ms', 0, 'connection')
+  const late = op(await json('restart good -d', 0, 'operation'))
+  const attached = rig.start(['attach', late, '-o', 'jsonl'])
+  await until('it is late', () => attached.output.stdout.includes('"type":"late"'), PATIENCE_MS)
+  const planned = await json('restart good --if-running queue --dry-run', 0, 'plan')
+  const queued = op(await json('restart good --if-running queue -d', 0, 'operation'))
+  const refusal = await json('restart slow good --yes', 4, 'error')
+  const house = await json('status', 0, 'status')
+  await readings(['ps', 0, 'operation-list'], [`logs ${queued}`, 0, 'log'], [`logs ${late}`, 0, 'log'])
+  await json(`cancel ${queued}`, 0, 'operation')
+  await good.powerOff()
+  if ((await attached.ended).status !== 3)
+    complain('attach', `no unknown outcome: ${attached.output.stdout.slice(-400)}`)
+  await good.powerOn()
+  good.setService('Cisco Tomcat', 'STARTED')
+  await json(`verify ${late}`, 0, 'operation')
+  const proved = await json(`status ${late}`, 0, 'operation')
+  course.steps = services.restart.steps
 
   // Needs a person.
   await json(`ack ${moot}`, 2, 'error')
@@ -246,7 +283,19 @@ it('every command answers programs by its schema, and exits by the table', { tim
   expect(status).toBe(143)
   const seen = new Set(lines.map(({ type }) => type))
   const expected = 'hello snapshot accepted phase authenticating listed resolved sent device evidence verdict bye'
-  expect([...seen]).toEqual(expect.arrayContaining([...expected.split(' '), 'acknowledged', 'disconnected']))
+  const rare = ['late', 'verified', 'acknowledged', 'disconnected']
+  expect([...seen]).toEqual(expect.arrayContaining([...expected.split(' '), ...rare]))
+  // What is seldom met was met.
+  const number = expect.any(Number) as number
+  expect({ recent, skipped, batch, planned, refusal, house, proved }).toMatchObject({
+    recent: { skipped: [{ why: 'recent', completed_at: expect.any(String) as string }] },
+    skipped: { skipped: [{ why: 'running', operation: slow, completed_at: null }] },
+    batch: { items: [{ batch: { parallel: 2 } }, {}, {}] },
+    planned: { items: [{ after: late }] },
+    refusal: { refused: [{ holder: { op: slow } }, { holder: { op: late } }] },
+    house: { late: [{ id: slow }, { id: late, timing: { late_ms: number } }], queued: [{ id: queued, after: late }] },
+    proved: { status: 'completed', verified: { was: { status: 'unknown' } } },
+  })
   // Numbers only rise.
   const numbers = lines.flatMap(({ seq, type }) => (seq === null || type === 'bye' ? [] : [seq]))
   expect(numbers).toEqual(numbers.toSorted((a, b) => a - b))

@@ -47,6 +47,21 @@ describe('from a pipe, from cron, from nowhere', { timeout: 60_000 }, () => {
     expect(await shell(`${node(rig, 'restart cucm-pub -q')} <&-`)).toMatchObject({ status: 0, stdout: '', stderr: '' })
   })
 
+  it('keeps its exit status with standard output or standard error closed', async () => {
+    const rig = new Rig()
+    const good = await rig.appliance('cucm-pub', publisher)
+    const bad = await rig.appliance('cuc-1', scenarios.get('ends-stopped') as Scenario)
+    for (const closed of ['>&-', '2>&-']) {
+      const all = await Promise.all(
+        ['ps', 'restart cucm-pub', 'restart cuc-1'].map((words) => shell(`${node(rig, words)} ${closed}`)),
+      )
+      expect({ closed, ended: all.map(({ status }) => status) }).toEqual({ closed, ended: [0, 0, 1] })
+      for (const { stdout, stderr } of all) expect(stdout + stderr).not.toMatch(/\n\s+at /)
+      expect(all[1]?.[closed === '>&-' ? 'stderr' : 'stdout']).toContain('cucm-pub')
+    }
+    expect([good.ledger.restarts().length, bad.ledger.restarts().length]).toEqual([2, 2])
+  })
+
   it("finds the same daemon under cron's environment", async () => {
     const rig = new Rig()
     await rig.appliance('cucm-pub', publisher)

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { scenarios, type Scenario } from '../../src/simulator/index.ts'
 import { startSystemctl } from '../helpers/systemctl.ts'
 import { Rig } from '../helpers/rig.ts'
+import { createValidator } from '../helpers/schemas.ts'
 import { until } from '../helpers/wait.ts'
 
 /** A restart on it stays under way until the test ends. */
@@ -140,16 +141,24 @@ describe('daemon install', { timeout: 60_000 }, () => {
   })
 
   it('answers a program in one document', async () => {
+    const check = createValidator()
     const { rig, systemd, run } = house()
-    const { stdout, stderr } = await run(['daemon', 'install', '--yes', '-o', 'json'])
-    expect(stderr).toBe('')
-    expect(JSON.parse(stdout)).toEqual({
+    const json = async (...words: readonly string[]) => {
+      const { stdout, stderr } = await run(['daemon', ...words, '--yes', '-o', 'json'])
+      const document = JSON.parse(stdout) as object
+      expect({ stderr, wrong: check('vosctl/daemon-unit/v1', document) }).toEqual({ stderr: '', wrong: null })
+      return document
+    }
+    expect(await json('uninstall')).toMatchObject({ change: 'none', pid: null, lingering: null })
+    expect(await json('install', '--system')).toMatchObject({ text: expect.stringContaining('ExecStart=') as string })
+    expect(await json('install')).toEqual({
       schema: 'vosctl/daemon-unit/v1',
       path: systemd.unitFile,
       change: 'installed',
       pid: rig.daemonPid,
       lingering: false,
     })
+    expect(await json('uninstall')).toMatchObject({ change: 'removed' })
   })
 })
 
