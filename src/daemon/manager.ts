@@ -77,7 +77,8 @@ export class Manager {
   readonly #board = new Map<string, Operation>()
   readonly #running = new Map<string, Running>()
   readonly #lines = new Map<string, { kept: number; left: number; lastLine: string; lastState?: string }>()
-  readonly #despiteLoginHold = new Set<string>()
+  /** Of what goes on despite a hold: the operation that left the hold of which the person knew. A newer one stands. */
+  readonly #despiteLoginHold = new Map<string, string>()
   /** The hold that stood before an attempt which goes on despite it; it comes back if nothing was attempted. */
   readonly #holdBefore = new Map<string, LoginHold>()
   /** Both clocks at the last event of what is active. */
@@ -300,8 +301,11 @@ export class Manager {
       if (batch) operations.insertBatch(batch, at, parallel)
       const created = free.map((connection, index) => {
         const [holder] = this.#claims(conflictKeyOf(connection, request.operationType))
+        const id = this.#unusedId(request.operationType)
+        const known = request.despiteLoginHold && this.loginHold(connection)
+        if (known) this.#despiteLoginHold.set(id, known.operationId)
         return operations.insert(
-          this.#unusedId(request.operationType),
+          id,
           {
             type: 'accepted',
             operationType: request.operationType,
@@ -326,7 +330,6 @@ export class Manager {
       const ids = [...new Set([...inOrder, ...all].map(({ id }) => id))]
       const result = { ids, attached: attached.map(({ id }) => id), skipped, batch }
       operations.rememberRequest(request.requestId, at, result)
-      for (const { operation } of created) if (request.despiteLoginHold) this.#despiteLoginHold.add(operation.id)
       return { events: [...events, ...created], result }
     })
   }
@@ -397,7 +400,11 @@ export class Manager {
     const reason = new VosError('cancelled', `cancelled by ${by} before anything was sent`)
     const running = this.#running.get(operation.id)
     if (running) running.abort.abort(reason)
-    else this.#record(operation, { type: 'settled', status: 'cancelled', message: reason.message })
+    else {
+      this.#record(operation, { type: 'settled', status: 'cancelled', message: reason.message })
+      // While it waited for its device nothing else of its batch may have run, whose end would bring the next one.
+      if (operation.batch) this.#advanceBatch(operation.batch.id)
+    }
     return this.get(operation.id)
   }
 
@@ -590,7 +597,8 @@ export class Manager {
           if (event.type !== 'authenticating') return
           leaveGate = await this.#gate.enter(`${before.device} ${event.username}`, signal)
           const loginHold = this.#store.operations.loginHold(before.device, event.username)
-          if (loginHold && !this.#despiteLoginHold.has(before.id)) throw loginHeld(connection, loginHold.message)
+          if (loginHold && this.#despiteLoginHold.get(before.id) !== loginHold.operationId)
+            throw loginHeld(connection, loginHold.message)
         },
         record: (before, event) => {
           const after = this.#record(before, event, connection)
@@ -607,7 +615,7 @@ export class Manager {
   /** @throws VosError when something stands in the way that was not there when it was accepted */
   #checkTurn({ id, type, service, after }: Operation, connection: Connection): void {
     if (after === undefined) return this.checkHold(connection)
-    const despiteLoginHold = this.#despiteLoginHold.has(id)
+    const despiteLoginHold = this.#despiteLoginHold.get(id) === this.loginHold(connection)?.operationId
     const request = { operationType: type, ...(service !== null && { service }), despiteLoginHold }
     const obstacle = this.#obstacle(request, connection)
     if (obstacle) throw VosError.fromInfo(obstacle)

@@ -132,6 +132,20 @@ describe('when its turn comes it is checked again', () => {
     expect(device.devices.flatMap(({ calls }) => calls).filter((call) => call === 'login')).toHaveLength(1)
   })
 
+  it('and so does a login that was refused after a person had asked for it despite an earlier hold', async () => {
+    const refused = new VosError('login_refused', 'the login was refused')
+    const device = stuckIn('login', 1, { login: [refused] })
+    const house = new House(device.open)
+    const connection = house.add('cucm-pub')
+    const { store } = house
+    store.operations.setLoginHold('10.10.0.10:22', 'admin', { since: 1, operationId: 'r-0', message: 'x' })
+    house.start(connection, { despiteLoginHold: true })
+    const [second] = house.start(connection, { ifRunning: 'queue', despiteLoginHold: true }).operations
+    device.release()
+    expect(await house.settled(second?.id ?? '')).toMatchObject({ status: 'failed', error: { code: 'login_held' } })
+    expect(device.devices.flatMap(({ calls }) => calls).filter((call) => call === 'login')).toHaveLength(1)
+  })
+
   it('and an unknown outcome of the one before it ends it, until a person accepts that', async () => {
     const lost: Script = { commit: [{ type: 'sent' }, LOST], login: ['ok', new VosError('login_timeout', 'x')] }
     const device = stuckIn('commit', 1, lost)
@@ -269,6 +283,18 @@ describe('several targets', () => {
     device.release()
     await Promise.all(operations.map(({ id }) => house.settled(id)))
     expect(operations.map(({ id }) => house.manager.get(id).status)).toEqual(['completed', 'completed', 'completed'])
+  })
+
+  it('go on when the one that waits for its device is taken out', async () => {
+    const { device, house, ids } = rig()
+    const [a] = ids
+    house.start(a ?? 0)
+    const { operations } = house.start(ids, { ifRunning: 'queue' })
+    const [waits, ...others] = operations.map(({ id }) => id)
+    expect(house.manager.cancel(waits ?? '', 'bob')).toMatchObject({ status: 'cancelled' })
+    device.release()
+    await Promise.all(others.map((id) => house.settled(id)))
+    expect(others.map((id) => house.manager.get(id).status)).toEqual(['completed', 'completed'])
   })
 
   it('are all taken out when one before them does not complete, also the one that waits', async () => {
