@@ -181,8 +181,9 @@ export class Manager {
     const attached: Operation[] = []
     const skipped: Skipped[] = []
     const refused: Refusal[] = []
+    const recently = this.#recent(request, connections)
     for (const connection of connections) {
-      const recent = this.#recent(request, connection)
+      const recent = recently.get(deviceKey(connection))
       const [holder, next] = this.#claims(conflictKeyOf(connection, request.operationType))
       // Of those who wait for a device there is one; whoever wishes the same has his wish in line already.
       const inTheWay = request.ifRunning === 'queue' ? next : holder
@@ -212,19 +213,29 @@ export class Manager {
     return phase === 'accepted' && holder !== undefined && !isSettled(holder)
   }
 
-  /** The same work on this device that completed within the time asked for; a time in the future is no time ago. */
-  #recent(request: StartRequest, connection: Connection): Operation | undefined {
-    if (request.ifRecentMs === undefined) return undefined
+  /**
+   * By device the same work that completed within the time asked for, unless the same was tried later and did not go well:
+   * then it is not as that one left it. A time in the future is no time ago.
+   */
+  #recent(request: StartRequest, connections: readonly Connection[]): ReadonlyMap<string, Operation> {
+    const found = new Map<string, Operation>()
+    if (request.ifRecentMs === undefined) return found
     const { operations } = this.#store
     const now = this.#now()
-    return operations
-      .completed(deviceKey(connection), request.operationType, now - request.ifRecentMs, now)
-      .find((one) => {
-        const [accepted] = operations.events(one.id, 0, 1)
-        // The device's own name for it, or the name by which it was asked for then.
-        const asked = accepted?.event.type === 'accepted' ? accepted.event.service : one.service
-        return isSameWork(one, request, connection) || isSameWork({ ...one, service: asked }, request, connection)
-      })
+    const wanted = new Map(connections.map((connection) => [deviceKey(connection), connection]))
+    // All devices in one walk, which ends with the last one found: a long time may hold a history of years.
+    for (const one of operations.outcomes([...wanted.keys()], request.operationType, now - request.ifRecentMs, now)) {
+      const connection = wanted.get(one.device)
+      if (!connection || (one.status !== 'completed' && !maybeSent(one))) continue
+      const [accepted] = operations.events(one.id, 0, 1)
+      // The device's own name for it, or the name by which it was asked for then.
+      const asked = accepted?.event.type === 'accepted' ? accepted.event.service : one.service
+      if (![one.service, asked].some((service) => isSameWork({ ...one, service }, request, connection))) continue
+      if (one.status === 'completed') found.set(one.device, one)
+      wanted.delete(one.device)
+      if (wanted.size === 0) break
+    }
+    return found
   }
 
   /** What stands in the way besides other work. Checked again, where it can change, before the login. */

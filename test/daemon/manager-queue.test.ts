@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { VosError } from '../../src/core/errors.ts'
 import { exitStatusFor } from '../../src/core/verdict.ts'
 import { ACCEPTED } from '../helpers/operations.ts'
@@ -361,6 +361,41 @@ describe('work that completed a moment ago', () => {
     const id = failing.add('cucm-pub')
     await failing.settled(failing.start(id).operations[0]?.id ?? '')
     expect(failing.start(id, recent).skipped).toEqual([])
+  })
+
+  it('does not count when it went wrong later, but does when what was tried later sent nothing', async () => {
+    const scripts: Script[] = [
+      GOOD,
+      { prepare: new VosError('echo_mismatch', 'x') },
+      { commit: [{ type: 'sent' }, output('Invalid service'), { type: 'ended' }] },
+    ]
+    const house = new House(() => new ScriptedDevice(scripts.shift() ?? {}))
+    const connection = house.add('cucm-pub')
+    const run = async (more = {}) => {
+      house.clock++
+      const result = house.start(connection, more)
+      for (const { id } of result.operations) await house.settled(id)
+      return result
+    }
+    const [good] = (await run()).operations
+    await run()
+    expect((await run(recent)).skipped).toMatchObject([{ operation: good?.id }])
+    const [bad] = (await run()).operations
+    expect(house.manager.get(bad?.id ?? '')).toMatchObject({ status: 'failed', error: { code: 'refused_by_device' } })
+    expect((await run({ ...recent, dryRun: true })).skipped).toEqual([])
+  })
+
+  it('is found although it is long ago, without reading what lies between twice', async () => {
+    const house = new House((name) => new ScriptedDevice(name === 'b' ? GOOD : {}))
+    const [a, b] = [house.add('a', '10.0.0.1'), house.add('b', '10.0.0.2')]
+    const id = house.start(b).operations[0]?.id ?? ''
+    await house.settled(id)
+    const read = vi.spyOn(house.store.operations, 'outcomes')
+    expect(house.start([a, b], { ...recent, dryRun: true })).toMatchObject({
+      plan: [{ name: 'a' }],
+      skipped: [{ operation: id }],
+    })
+    expect(read).toHaveBeenCalledTimes(1)
   })
 
   it('is skipped although something runs there now, and leaves the other targets to be done', async () => {
