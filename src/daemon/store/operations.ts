@@ -12,7 +12,7 @@ import { RUNS_BEFORE_ESTIMATE, type Usual } from '../../core/progress.ts'
 import type { HistoryFilter } from '../../core/protocol.ts'
 import { failpoint } from '../failpoint.ts'
 import { fromJson } from './damage.ts'
-import type { SqliteDatabase } from './database.ts'
+import type { Compiler } from './database.ts'
 
 export interface Recorded {
   readonly recorded: RecordedEvent
@@ -50,9 +50,9 @@ function isOneOf(connectionIds: readonly number[] | undefined): string {
 
 /** Journal, board, history and what was learned. Whoever writes does so inside `Store.write`. */
 export class OperationTable {
-  readonly #db: SqliteDatabase
+  readonly #db: Compiler
 
-  constructor(db: SqliteDatabase) {
+  constructor(db: Compiler) {
     this.#db = db
   }
 
