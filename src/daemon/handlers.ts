@@ -35,15 +35,14 @@ export function createHandlers({ store, manager, sealingKey, now, info, stop }: 
   const { connections, operations } = store
 
   const view = (connection: Connection): ConnectionView => {
-    const last = [...manager.board().toReversed(), ...operations.history(connection.id, 1)].find(
-      (operation) => operation.connection.id === connection.id,
-    )
+    const { id } = connection
+    const last = manager.board().findLast((one) => one.connection.id === id) ?? operations.history(id, 1)[0]
     const loginHold = manager.loginHold(connection)
     return {
       ...connection,
       last: last ? { id: last.id, status: last.status, completedAt: last.completedAt } : null,
       loginHold: loginHold ? { since: loginHold.since, message: loginHold.message } : null,
-      hold: connections.hold(connection.id),
+      hold: connections.hold(id),
     }
   }
 

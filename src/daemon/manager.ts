@@ -77,7 +77,8 @@ export class Manager {
   readonly #board = new Map<string, Operation>()
   readonly #running = new Map<string, Running>()
   readonly #lines = new Map<string, { kept: number; left: number; lastLine: string; lastState?: string }>()
-  readonly #despiteLoginHold = new Set<string>()
+  /** Of what goes on despite a hold: the operation that left the hold of which the person knew. A newer one stands. */
+  readonly #despiteLoginHold = new Map<string, string>()
   /** The hold that stood before an attempt which goes on despite it; it comes back if nothing was attempted. */
   readonly #holdBefore = new Map<string, LoginHold>()
   /** Both clocks at the last event of what is active. */
@@ -180,8 +181,9 @@ export class Manager {
     const attached: Operation[] = []
     const skipped: Skipped[] = []
     const refused: Refusal[] = []
+    const recently = this.#recent(request, connections)
     for (const connection of connections) {
-      const recent = this.#recent(request, connection)
+      const recent = recently.get(deviceKey(connection))
       const [holder, next] = this.#claims(conflictKeyOf(connection, request.operationType))
       // Of those who wait for a device there is one; whoever wishes the same has his wish in line already.
       const inTheWay = request.ifRunning === 'queue' ? next : holder
@@ -211,19 +213,29 @@ export class Manager {
     return phase === 'accepted' && holder !== undefined && !isSettled(holder)
   }
 
-  /** The same work on this device that completed within the time asked for; a time in the future is no time ago. */
-  #recent(request: StartRequest, connection: Connection): Operation | undefined {
-    if (request.ifRecentMs === undefined) return undefined
+  /**
+   * By device the same work that completed within the time asked for, unless the same was tried later and did not go well:
+   * then it is not as that one left it. A time in the future is no time ago.
+   */
+  #recent(request: StartRequest, connections: readonly Connection[]): ReadonlyMap<string, Operation> {
+    const found = new Map<string, Operation>()
+    if (request.ifRecentMs === undefined) return found
     const { operations } = this.#store
     const now = this.#now()
-    return operations
-      .completed(deviceKey(connection), request.operationType, now - request.ifRecentMs, now)
-      .find((one) => {
-        const [accepted] = operations.events(one.id, 0, 1)
-        // The device's own name for it, or the name by which it was asked for then.
-        const asked = accepted?.event.type === 'accepted' ? accepted.event.service : one.service
-        return isSameWork(one, request, connection) || isSameWork({ ...one, service: asked }, request, connection)
-      })
+    const wanted = new Map(connections.map((connection) => [deviceKey(connection), connection]))
+    // All devices in one walk, which ends with the last one found: a long time may hold a history of years.
+    for (const one of operations.outcomes([...wanted.keys()], request.operationType, now - request.ifRecentMs, now)) {
+      const connection = wanted.get(one.device)
+      if (!connection || (one.status !== 'completed' && !maybeSent(one))) continue
+      const [accepted] = operations.events(one.id, 0, 1)
+      // The device's own name for it, or the name by which it was asked for then.
+      const asked = accepted?.event.type === 'accepted' ? accepted.event.service : one.service
+      if (![one.service, asked].some((service) => isSameWork({ ...one, service }, request, connection))) continue
+      if (one.status === 'completed') found.set(one.device, one)
+      wanted.delete(one.device)
+      if (wanted.size === 0) break
+    }
+    return found
   }
 
   /** What stands in the way besides other work. Checked again, where it can change, before the login. */
@@ -300,8 +312,11 @@ export class Manager {
       if (batch) operations.insertBatch(batch, at, parallel)
       const created = free.map((connection, index) => {
         const [holder] = this.#claims(conflictKeyOf(connection, request.operationType))
+        const id = this.#unusedId(request.operationType)
+        const known = request.despiteLoginHold && this.loginHold(connection)
+        if (known) this.#despiteLoginHold.set(id, known.operationId)
         return operations.insert(
-          this.#unusedId(request.operationType),
+          id,
           {
             type: 'accepted',
             operationType: request.operationType,
@@ -326,7 +341,6 @@ export class Manager {
       const ids = [...new Set([...inOrder, ...all].map(({ id }) => id))]
       const result = { ids, attached: attached.map(({ id }) => id), skipped, batch }
       operations.rememberRequest(request.requestId, at, result)
-      for (const { operation } of created) if (request.despiteLoginHold) this.#despiteLoginHold.add(operation.id)
       return { events: [...events, ...created], result }
     })
   }
@@ -397,7 +411,11 @@ export class Manager {
     const reason = new VosError('cancelled', `cancelled by ${by} before anything was sent`)
     const running = this.#running.get(operation.id)
     if (running) running.abort.abort(reason)
-    else this.#record(operation, { type: 'settled', status: 'cancelled', message: reason.message })
+    else {
+      this.#record(operation, { type: 'settled', status: 'cancelled', message: reason.message })
+      // While it waited for its device nothing else of its batch may have run, whose end would bring the next one.
+      if (operation.batch) this.#advanceBatch(operation.batch.id)
+    }
     return this.get(operation.id)
   }
 
@@ -590,7 +608,8 @@ export class Manager {
           if (event.type !== 'authenticating') return
           leaveGate = await this.#gate.enter(`${before.device} ${event.username}`, signal)
           const loginHold = this.#store.operations.loginHold(before.device, event.username)
-          if (loginHold && !this.#despiteLoginHold.has(before.id)) throw loginHeld(connection, loginHold.message)
+          if (loginHold && this.#despiteLoginHold.get(before.id) !== loginHold.operationId)
+            throw loginHeld(connection, loginHold.message)
         },
         record: (before, event) => {
           const after = this.#record(before, event, connection)
@@ -607,7 +626,7 @@ export class Manager {
   /** @throws VosError when something stands in the way that was not there when it was accepted */
   #checkTurn({ id, type, service, after }: Operation, connection: Connection): void {
     if (after === undefined) return this.checkHold(connection)
-    const despiteLoginHold = this.#despiteLoginHold.has(id)
+    const despiteLoginHold = this.#despiteLoginHold.get(id) === this.loginHold(connection)?.operationId
     const request = { operationType: type, ...(service !== null && { service }), despiteLoginHold }
     const obstacle = this.#obstacle(request, connection)
     if (obstacle) throw VosError.fromInfo(obstacle)

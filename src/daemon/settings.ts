@@ -86,7 +86,12 @@ function suggestion(name: string): string {
 function readIfThere(file: string): string | null {
   try {
     const stat = fs.statSync(file, { throwIfNoEntry: false })
-    if (!stat) return null
+    if (!stat) {
+      const hasDirectory = fs.statSync(path.dirname(file), { throwIfNoEntry: false })?.isDirectory()
+      if (!hasDirectory || !fs.lstatSync(file, { throwIfNoEntry: false })) return null
+      // The defaults might take away what the file, once it is there, says to keep.
+      throw badConfig(`${file} is a link to a file that is not there.`)
+    }
     // A pipe would keep the daemon waiting for ever.
     if (!stat.isFile()) throw badConfig(`${file} is not a regular file.`)
     if (stat.size > MAX_BYTES) throw badConfig(`${file} is longer than ${MAX_BYTES / 1024} KiB.`)

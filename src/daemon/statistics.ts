@@ -22,13 +22,11 @@ export async function statisticsOf(
   { connectionIds, since = 0 }: HistoryFilter,
 ): Promise<ServiceStatistics[]> {
   const groups = new Map<string, Group>()
-  const onBoard = new Set(board.map(({ id }) => id))
-  const filter = { since, ...(connectionIds ? { connectionIds } : {}) }
-  for (let after: number | null = 0; after !== null; await turn()) {
-    const { operations, place } = table.historyAfter(after, filter, PAGE)
-    // Between two pages it may have moved from the board into history.
-    for (const operation of operations) if (!onBoard.has(operation.id)) add(groups, operation)
-    after = place
+  // In one turn with the board: what moves from there into history later is counted once.
+  const places = table.places({ since, ...(connectionIds && { connectionIds }) })
+  for (let index = 0; index < places.length; index += PAGE) {
+    for (const operation of table.at(places.slice(index, index + PAGE))) add(groups, operation)
+    await turn()
   }
   for (const operation of board) {
     const isMeant = connectionIds?.includes(operation.connection.id) ?? true

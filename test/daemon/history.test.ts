@@ -1,5 +1,5 @@
 import path from 'node:path'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { ErrorCode } from '../../src/core/errors.ts'
 import type { Operation, OperationEvent, SettledStatus } from '../../src/core/operation.ts'
 import { statisticsOf } from '../../src/daemon/statistics.ts'
@@ -176,6 +176,15 @@ describe('statistics', () => {
     expect(await statisticsOf(house.table, board, { connectionIds: [1] })).toMatchObject([unsent])
     expect(await statisticsOf(house.table, board, { since: START + DAY })).toMatchObject([{ runs: 1, p50Ms: 3000 }])
     expect(await statisticsOf(house.table, board, { connectionIds: [1], since: START + DAY })).toEqual([])
+  })
+
+  it('read of the history what is meant and no more, a page in each turn', async () => {
+    const house = new Archive()
+    house.many(450, (index) => house.restart('completed', START + index * HOUR, 1000, web(index % 2)))
+    const pages = vi.spyOn(house.table, 'at')
+    const [web0] = await statisticsOf(house.table, [], { connectionIds: [0], since: START + 10 * HOUR })
+    expect(web0).toMatchObject({ runs: 220 })
+    expect(pages.mock.calls.map(([places]) => places.length)).toEqual([200, 20])
   })
 
   it('count once what moves from the board into history while they are read', async () => {

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { VosError } from '../../src/core/errors.ts'
 import { exitStatusFor } from '../../src/core/verdict.ts'
 import { ACCEPTED } from '../helpers/operations.ts'
@@ -129,6 +129,20 @@ describe('when its turn comes it is checked again', () => {
     const operation = await house.settled(second)
     expect(operation).toMatchObject({ status: 'failed', error: { code: 'login_held' } })
     expect(exitStatusFor(operation)).toBe(5)
+    expect(device.devices.flatMap(({ calls }) => calls).filter((call) => call === 'login')).toHaveLength(1)
+  })
+
+  it('and so does a login that was refused after a person had asked for it despite an earlier hold', async () => {
+    const refused = new VosError('login_refused', 'the login was refused')
+    const device = stuckIn('login', 1, { login: [refused] })
+    const house = new House(device.open)
+    const connection = house.add('cucm-pub')
+    const { store } = house
+    store.operations.setLoginHold('10.10.0.10:22', 'admin', { since: 1, operationId: 'r-0', message: 'x' })
+    house.start(connection, { despiteLoginHold: true })
+    const [second] = house.start(connection, { ifRunning: 'queue', despiteLoginHold: true }).operations
+    device.release()
+    expect(await house.settled(second?.id ?? '')).toMatchObject({ status: 'failed', error: { code: 'login_held' } })
     expect(device.devices.flatMap(({ calls }) => calls).filter((call) => call === 'login')).toHaveLength(1)
   })
 
@@ -271,6 +285,18 @@ describe('several targets', () => {
     expect(operations.map(({ id }) => house.manager.get(id).status)).toEqual(['completed', 'completed', 'completed'])
   })
 
+  it('go on when the one that waits for its device is taken out', async () => {
+    const { device, house, ids } = rig()
+    const [a] = ids
+    house.start(a ?? 0)
+    const { operations } = house.start(ids, { ifRunning: 'queue' })
+    const [waits, ...others] = operations.map(({ id }) => id)
+    expect(house.manager.cancel(waits ?? '', 'bob')).toMatchObject({ status: 'cancelled' })
+    device.release()
+    await Promise.all(others.map((id) => house.settled(id)))
+    expect(others.map((id) => house.manager.get(id).status)).toEqual(['completed', 'completed'])
+  })
+
   it('are all taken out when one before them does not complete, also the one that waits', async () => {
     const device = stuckIn('login')
     const house = new House((name, signal) =>
@@ -335,6 +361,41 @@ describe('work that completed a moment ago', () => {
     const id = failing.add('cucm-pub')
     await failing.settled(failing.start(id).operations[0]?.id ?? '')
     expect(failing.start(id, recent).skipped).toEqual([])
+  })
+
+  it('does not count when it went wrong later, but does when what was tried later sent nothing', async () => {
+    const scripts: Script[] = [
+      GOOD,
+      { prepare: new VosError('echo_mismatch', 'x') },
+      { commit: [{ type: 'sent' }, output('Invalid service'), { type: 'ended' }] },
+    ]
+    const house = new House(() => new ScriptedDevice(scripts.shift() ?? {}))
+    const connection = house.add('cucm-pub')
+    const run = async (more = {}) => {
+      house.clock++
+      const result = house.start(connection, more)
+      for (const { id } of result.operations) await house.settled(id)
+      return result
+    }
+    const [good] = (await run()).operations
+    await run()
+    expect((await run(recent)).skipped).toMatchObject([{ operation: good?.id }])
+    const [bad] = (await run()).operations
+    expect(house.manager.get(bad?.id ?? '')).toMatchObject({ status: 'failed', error: { code: 'refused_by_device' } })
+    expect((await run({ ...recent, dryRun: true })).skipped).toEqual([])
+  })
+
+  it('is found although it is long ago, without reading what lies between twice', async () => {
+    const house = new House((name) => new ScriptedDevice(name === 'b' ? GOOD : {}))
+    const [a, b] = [house.add('a', '10.0.0.1'), house.add('b', '10.0.0.2')]
+    const id = house.start(b).operations[0]?.id ?? ''
+    await house.settled(id)
+    const read = vi.spyOn(house.store.operations, 'outcomes')
+    expect(house.start([a, b], { ...recent, dryRun: true })).toMatchObject({
+      plan: [{ name: 'a' }],
+      skipped: [{ operation: id }],
+    })
+    expect(read).toHaveBeenCalledTimes(1)
   })
 
   it('is skipped although something runs there now, and leaves the other targets to be done', async () => {

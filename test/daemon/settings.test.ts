@@ -84,12 +84,18 @@ describe('the settings file', () => {
   it('need not be there', async () => {
     expect(await readSettings(temporaryDirectory())).toBe(DEFAULT_SETTINGS)
     expect(await readSettings('/dev/null/nowhere')).toBe(DEFAULT_SETTINGS)
+    expect(await readSettings('/dev/null')).toBe(DEFAULT_SETTINGS)
   })
 
   it.each([
     ['a directory', (file: string) => fs.mkdirSync(file), 'is not a regular file'],
     ['a pipe that nobody writes to', (file: string) => execFileSync('mkfifo', [file]), 'is not a regular file'],
     ['a file of 65 KiB', (file: string) => fs.writeFileSync(file, '#'.repeat(65 * 1024)), 'is longer than 64 KiB'],
+    [
+      'a link to nowhere',
+      (file: string) => fs.symlinkSync(`${file}.away`, file),
+      'is a link to a file that is not there',
+    ],
     ['a link to itself', (file: string) => fs.symlinkSync(file, file), 'cannot be read: ELOOP'],
   ])('is refused by its name when it is %s', async (_, make, words) => {
     const directory = temporaryDirectory()

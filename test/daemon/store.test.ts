@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 import Database from 'better-sqlite3'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { OperationEvent } from '../../src/core/operation.ts'
 import { refuseSecondStore } from '../../src/daemon/lifecycle.ts'
 import { countConnections, migrate, openDatabase } from '../../src/daemon/store/database.ts'
@@ -166,6 +166,18 @@ describe('the database file', () => {
     }
     const event = { type: 'evidence', what: 'late', value: 'longer than 7 ms' }
     expect(table.events('r-1', 0, 9).at(-1)?.event).toEqual(event)
+  })
+
+  it('compiles a statement once, however often it runs', () => {
+    const { db } = open()
+    const prepare = vi.spyOn(db, 'prepare')
+    const house = new Store(db, (error) => expect.fail(error.message))
+    const add = (name: string) => house.write(() => house.connections.add({ ...CUCM, name }, 0))
+    add('a')
+    const compiled = prepare.mock.calls.length
+    for (const name of ['b', 'c', 'd']) add(name)
+    expect(prepare).toHaveBeenCalledTimes(compiled)
+    expect(house.connections.list()).toHaveLength(4)
   })
 
   it('counts the connections of another store, and does not while its daemon runs', () => {

@@ -3,7 +3,7 @@ import { VosError } from '../../core/errors.ts'
 import type { NamedConnection } from '../../core/names.ts'
 import type { ConnectionInput } from '../../core/protocol.ts'
 import { fromJson } from './damage.ts'
-import type { SqliteDatabase } from './database.ts'
+import type { Compiler } from './database.ts'
 
 interface Row {
   id: number
@@ -32,10 +32,10 @@ const SERVICES_KEPT = 500
 
 /** The connections table. Only `sealedPassword` ever returns a secret, and that one is sealed. */
 export class ConnectionTable {
-  readonly #db: SqliteDatabase
+  readonly #db: Compiler
   #changed: () => void = () => undefined
 
-  constructor(db: SqliteDatabase) {
+  constructor(db: Compiler) {
     this.#db = db
   }
 

@@ -12,6 +12,8 @@ import { damageOf } from './wal.ts'
 const APPLICATION_ID = 0x564f5343
 
 export type SqliteDatabase = Database.Database
+/** All that a table needs of it. */
+export type Compiler = Pick<SqliteDatabase, 'prepare'>
 
 /**
  * Opens the database and takes its lock, which is the lock of the whole daemon; there is no other.

@@ -12,7 +12,7 @@ import { RUNS_BEFORE_ESTIMATE, type Usual } from '../../core/progress.ts'
 import type { HistoryFilter } from '../../core/protocol.ts'
 import { failpoint } from '../failpoint.ts'
 import { fromJson } from './damage.ts'
-import type { SqliteDatabase } from './database.ts'
+import type { Compiler } from './database.ts'
 
 export interface Recorded {
   readonly recorded: RecordedEvent
@@ -35,11 +35,14 @@ const QUEUED = ' queued'
 /** Longer than this between two endings, and the clock may have been set. */
 const LEAP_MS = 90 * 86_400_000
 
-/** {@link HistoryFilter.failed}: a look whose question stays open, or that met other work, has told what is true. */
-const WENT_WRONG = `(status = 'unknown' OR status = 'failed' AND NOT (operation_type = 'verify'
+/**
+ * {@link HistoryFilter.failed}: a look whose question stays open, or that met other work, has told what is true. The first
+ * condition is that of the index.
+ */
+const WENT_WRONG = `status IN ('failed', 'unknown') AND NOT (operation_type = 'verify'
   AND metadata ->> '$.error.code' IN (${codesOf('unknown', 'busy')
     .map((code) => `'${code}'`)
-    .join(', ')})))`
+    .join(', ')}))`
 
 function isOneOf(connectionIds: readonly number[] | undefined): string {
   return connectionIds ? 'connection_id IN (SELECT value FROM json_each(@ids))' : 'TRUE'
@@ -47,9 +50,9 @@ function isOneOf(connectionIds: readonly number[] | undefined): string {
 
 /** Journal, board, history and what was learned. Whoever writes does so inside `Store.write`. */
 export class OperationTable {
-  readonly #db: SqliteDatabase
+  readonly #db: Compiler
 
-  constructor(db: SqliteDatabase) {
+  constructor(db: Compiler) {
     this.#db = db
   }
 
@@ -147,29 +150,40 @@ export class OperationTable {
     return rows.map(parse)
   }
 
-  /** A page of the history alone, in the order in which it was written; `place` is where the next one goes on. */
-  historyAfter(place: number, { connectionIds, since = 0 }: HistoryFilter, limit: number) {
-    const rows = this.#db
-      .prepare<[{ place: number; since: number; limit: number; ids: string }], { place: number; metadata: string }>(
-        `SELECT rowid AS place, metadata FROM operation_history
-         WHERE rowid > @place AND completed_at >= @since AND ${isOneOf(connectionIds)} ORDER BY rowid LIMIT @limit`,
-      )
-      .all({ place, since, limit, ids: JSON.stringify(connectionIds ?? []) })
-    return { operations: rows.map(({ metadata }) => parse(metadata)), place: rows.at(-1)?.place ?? null }
-  }
-
-  /** What completed on a device from `since` to `until`, the newest first, of the board and of the history. */
-  completed(device: string, type: OperationType, since: number, until: number): Operation[] {
-    const from = (table: string) => `SELECT metadata, completed_at FROM ${table}
-      WHERE completed_at BETWEEN @since AND @until AND status = 'completed' AND operation_type = @type
-        AND metadata ->> '$.device' = @device`
-    const rows = this.#db
-      .prepare<[object], string>(
-        `SELECT metadata FROM (${from('active_operations')} UNION ALL ${from('operation_history')}) ORDER BY completed_at DESC`,
+  /** Where the history alone has them, in the order in which it was written: read from an index, without the operations. */
+  places({ connectionIds, since = 0 }: HistoryFilter): number[] {
+    return this.#db
+      .prepare<[{ since: number; ids: string }], number>(
+        `SELECT rowid FROM operation_history WHERE completed_at >= @since AND ${isOneOf(connectionIds)}`,
       )
       .pluck()
-      .all({ device, type, since, until })
-    return rows.map(parse)
+      .all({ since, ids: JSON.stringify(connectionIds ?? []) })
+      .toSorted((a, b) => a - b)
+  }
+
+  /** What the history has at these places and has not taken out meanwhile. */
+  at(places: readonly number[]): Operation[] {
+    return this.#db
+      .prepare<[string], string>(
+        'SELECT metadata FROM operation_history WHERE rowid IN (SELECT value FROM json_each(?)) ORDER BY rowid',
+      )
+      .pluck()
+      .all(JSON.stringify(places))
+      .map(parse)
+  }
+
+  /** What was done on these devices from `since` to `until`, the newest ending first, read no further than it is taken. */
+  *outcomes(devices: readonly string[], type: OperationType, since: number, until: number): Generator<Operation> {
+    const from = (table: string) => `SELECT metadata, completed_at FROM ${table}
+      WHERE completed_at BETWEEN @since AND @until AND status IN ('completed', 'failed', 'unknown')
+        AND operation_type = @type AND metadata ->> '$.device' IN (SELECT value FROM json_each(@devices))`
+    const rows = this.#db
+      .prepare<[object], string>(
+        `${from('active_operations')} UNION ALL ${from('operation_history')} ORDER BY completed_at DESC`,
+      )
+      .pluck()
+      .iterate({ devices: JSON.stringify(devices), type, since, until })
+    for (const row of rows) yield parse(row)
   }
 
   /** Operations whose id begins so, of the board and of the history. */
@@ -235,34 +249,44 @@ export class OperationTable {
    * @returns how many operations went
    */
   prune(keepMs: number): number {
-    const span = this.#db.prepare('SELECT max(completed_at) - min(completed_at) FROM operation_history').pluck().get()
-    if (Number(span ?? 0) <= keepMs) return 0
-    const old = this.#db
-      .prepare<[{ leap: number; counted: number; keepMs: number }], string>(
-        `WITH gaps AS (
-           SELECT rowid AS place, id, completed_at - lag(completed_at, 1, completed_at) OVER (ORDER BY rowid) AS gap
-           FROM operation_history),
-         steps AS (SELECT place, id, CASE WHEN gap > @leap THEN @counted ELSE max(0, gap) END AS step FROM gaps),
-         ages AS (
-           SELECT id, sum(step) OVER (ORDER BY place DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS age FROM steps)
-         SELECT id FROM ages WHERE age > @keepMs`,
-      )
+    const all = '(SELECT %(completed_at) FROM operation_history)'
+    const span = this.#db
+      .prepare(`SELECT ${all.replace('%', 'max')} - ${all.replace('%', 'min')}`)
       .pluck()
-      .all({ leap: LEAP_MS, counted: Math.min(LEAP_MS, keepMs / 4), keepMs })
-    const ids = JSON.stringify(old)
-    const isOld = 'IN (SELECT value FROM json_each(@ids))'
+      .get()
+    if (Number(span ?? 0) <= keepMs) return 0
+    const place = this.#lastOld(keepMs)
+    if (place === null) return 0
+    const isOld = 'IN (SELECT id FROM operation_history WHERE rowid <= @place)'
     // Requests and batches are in their order too: the newest one of what goes takes those before it along.
     const statements = [
       `DELETE FROM requests WHERE rowid <= (
          SELECT max(requests.rowid) FROM requests, json_each(result, '$.ids') AS named WHERE named.value ${isOld})`,
       `DELETE FROM batches WHERE rowid <= (
          SELECT max(batches.rowid) FROM batches JOIN operation_history ON metadata ->> '$.batch.id' = batches.id
-         WHERE operation_history.id ${isOld})`,
+         WHERE operation_history.rowid <= @place)`,
       `DELETE FROM operation_events WHERE operation_id ${isOld}`,
-      `DELETE FROM operation_history WHERE id ${isOld}`,
     ]
-    for (const statement of statements) this.#db.prepare(statement).run({ ids })
-    return old.length
+    for (const statement of statements) this.#db.prepare(statement).run({ place })
+    return this.#db.prepare('DELETE FROM operation_history WHERE rowid <= ?').run(place).changes
+  }
+
+  /** Where the newest one is that is too old. From the index alone: the operations of years would take a second to read. */
+  #lastOld(keepMs: number): number | null {
+    const endings = this.#db
+      .prepare<[], [number, number]>('SELECT rowid, completed_at FROM operation_history')
+      .raw()
+      .all()
+      .toSorted(([a], [b]) => b - a)
+    let age = 0
+    for (const [index, [, at]] of endings.entries()) {
+      const before = endings[index + 1]
+      if (!before) break
+      const gap = at - before[1]
+      age += gap > LEAP_MS ? Math.min(LEAP_MS, keepMs / 4) : Math.max(0, gap)
+      if (age > keepMs) return before[0]
+    }
+    return null
   }
 
   request(requestId: string): unknown {

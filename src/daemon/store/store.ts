@@ -1,7 +1,7 @@
 import { VosError } from '../../core/errors.ts'
 import { failpoint } from '../failpoint.ts'
 import { ConnectionTable } from './connections.ts'
-import { isBusy, type SqliteDatabase } from './database.ts'
+import { isBusy, type Compiler, type SqliteDatabase } from './database.ts'
 import { OperationTable } from './operations.ts'
 
 /**
@@ -18,8 +18,9 @@ export class Store {
   constructor(db: SqliteDatabase, onFatal: (error: Error) => void) {
     this.#db = db
     this.#onFatal = onFatal
-    this.connections = new ConnectionTable(this.#db)
-    this.operations = new OperationTable(this.#db)
+    const compiler = compileOnce(db)
+    this.connections = new ConnectionTable(compiler)
+    this.operations = new OperationTable(compiler)
   }
 
   /** Runs `work` in one transaction: all of it is on disk when this returns, or none of it. */
@@ -61,4 +62,15 @@ export class Store {
     })
     this.#onFatal(error)
   }
+}
+
+/** To compile a statement takes longer than to run most of them, and there are few: an import would compile thousands. */
+function compileOnce(db: SqliteDatabase): Compiler {
+  const compiled = new Map<string, unknown>()
+  const prepare = (sql: string) => {
+    const statement = compiled.get(sql) ?? db.prepare(sql)
+    compiled.set(sql, statement)
+    return statement
+  }
+  return { prepare: prepare as Compiler['prepare'] }
 }

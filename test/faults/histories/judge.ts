@@ -16,6 +16,8 @@ export interface Known {
   readonly accepted: Extract<OperationEvent, { type: 'accepted' }>
   readonly box: Box
   readonly request: StartRequest | null
+  /** Its place in the journal. */
+  readonly place: number
   seq: number
   last: OperationEvent['type']
   began: boolean
@@ -37,6 +39,8 @@ export interface Known {
 interface Login {
   /** It did not work, or nobody knows, and no person has acted since; `maybe`: nothing arrived, and the daemon may be careful. */
   held: 'no' | 'maybe' | 'yes'
+  /** The length of the journal when it was last found not to work: who asked earlier did not know of it. */
+  since: number
   /** The attempt that waits for its answer. */
   trying: Known | null
   arrived: boolean
@@ -186,7 +190,7 @@ export class Judge {
     this.expect(!one.wasRefused, `6: ${name} tried a login again after it was refused`)
     this.expect(!one.ending, `6: ${name} tried a login after it had ended`)
     this.expect(
-      login.held !== 'yes' || one.request?.despiteLoginHold === true,
+      login.held !== 'yes' || (one.request?.despiteLoginHold === true && login.since < one.place),
       `6: ${name} tried a login on ${box.name} that had not worked before, and no person had acted`,
     )
     login.arrived = true
@@ -323,6 +327,7 @@ export class Judge {
       accepted,
       box,
       request: this.asking,
+      place: this.journal.length,
       seq: recorded.seq,
       last: 'accepted',
       began: false,
@@ -394,7 +399,10 @@ export class Judge {
   /** The attempt got no answer, or a bad one. */
   #attemptIsOver(login: Login, event: OperationEvent): void {
     const code = event.type === 'settled' ? event.error?.code : 'connection_lost'
-    if (login.arrived) login.held = 'yes'
+    if (login.arrived) {
+      login.held = 'yes'
+      login.since = this.journal.length
+    }
     // Where nothing arrived the daemon may be sure of it, and then nothing has changed; or not, then it must be careful.
     else if (login.held === 'no' && code !== 'connection_lost' && code !== 'no_credential') login.held = 'maybe'
     login.trying = null
@@ -431,7 +439,7 @@ export class Judge {
   }
 
   #loginOf(box: Box): Login {
-    const login: Login = this.#login.get(box) ?? { held: 'no', trying: null, arrived: false }
+    const login: Login = this.#login.get(box) ?? { held: 'no', since: 0, trying: null, arrived: false }
     this.#login.set(box, login)
     return login
   }
