@@ -128,6 +128,28 @@ describe.skipIf(tmux === null)('watch on a terminal (needs tmux)', { timeout: 4 
     },
   )
 
+  test.concurrent('Ctrl-Z gives the terminal to the shell, and fg draws all of it again', async (context) => {
+    const { expect } = context
+    const { terminal } = await openWatch(80, 24, context)
+    const picture = terminal.screen()
+    terminal.press('C-z')
+    const shell = await terminal.until('the shell', (text) => text.includes('Stopped'))
+    expect(shell).toContain('history 1\nhistory 2\nhistory 3\n')
+    terminal.line('echo lines on; echo the normal screen')
+    await terminal.shows('\nlines on\nthe normal screen')
+    terminal.line('fg')
+    const again = await terminal.until('the picture', (text) => isLive(text) && text.includes('q quit'))
+    expect(again.match(header)).toHaveLength(1)
+    // What stands there but for the times.
+    const heads = (text: string) => text.split('\n').map((line) => line.slice(0, 8))
+    expect(heads(again)).toEqual(heads(picture))
+    // A key, not a line: it is in raw mode again.
+    terminal.press('?')
+    await terminal.shows('select a row')
+    terminal.press('q')
+    leftNothingBehind(expect, terminal, await terminal.shows('left watch: 1 running'))
+  })
+
   test.concurrent('a detached session is found again in the size of whoever attaches', async (context) => {
     const { expect } = context
     const { terminal } = await openWatch(80, 24, context)
