@@ -258,9 +258,12 @@ describe.skipIf(tmux === null)('watch through an upgrade (needs tmux)', { timeou
     const terminal = await outgrown(new Rig(), (installed) => {
       writeFileSync(path.join(installed, 'package.json'), '{"version":"99.0.0"}')
       const successor = `process.stdin.on('data', (key) => { console.log('got', String(key).trim()); process.exit(5) })`
-      writeFileSync(path.join(installed, 'bin/vosctl'), `console.log('new', process.argv.slice(2)); ${successor}`)
+      writeFileSync(
+        path.join(installed, 'bin/vosctl'),
+        `console.log('new', process.argv.slice(2), process.env.FORCE_COLOR ?? 'plain'); ${successor}`,
+      )
     })
-    await terminal.shows("new [ '--no-start', 'watch' ]")
+    await terminal.shows("new [ '--no-start', 'watch' ] plain")
     terminal.line('hello')
     expect(await terminal.shows('status 5')).toContain('got hello')
   })

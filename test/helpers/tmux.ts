@@ -25,11 +25,9 @@ export class Tmux {
   constructor({ socket, columns, rows, command, cwd, patienceMs = PATIENCE_MS }: TmuxOptions) {
     this.socket = socket
     this.#patienceMs = patienceMs
+    const size = ['-x', String(columns), '-y', String(rows)]
     const place = cwd === undefined ? [] : ['-c', cwd]
-    this.run(
-      ...['-f', '/dev/null', 'new-session', '-d', '-x', String(columns), '-y', String(rows)],
-      ...[...place, ...command],
-    )
+    this.run('-f', '/dev/null', 'new-session', '-d', ...size, ...place, ...command)
   }
 
   /** The keys of this text, without Enter. */
