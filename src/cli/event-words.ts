@@ -8,6 +8,19 @@ export function eventLine({ at, event }: RecordedEvent): string {
   return `${clock(at)}  ${eventWords(event)}`.trimEnd()
 }
 
+/** Polls of the device in a row are one line, with the time and the place of the last. */
+export function collapsed(events: readonly RecordedEvent[]): RecordedEvent[] {
+  const result: RecordedEvent[] = []
+  for (const recorded of events) {
+    const before = result.at(-1)?.event
+    const { event } = recorded
+    if (before?.type === 'repeated' && event.type === 'repeated') {
+      result[result.length - 1] = { ...recorded, event: { type: 'repeated', times: before.times + event.times } }
+    } else result.push(recorded)
+  }
+  return result
+}
+
 function eventWords(event: OperationEvent): string {
   switch (event.type) {
     case 'accepted': {

@@ -1,6 +1,6 @@
 import { apply, type Operation, type RecordedEvent } from '../core/operation.ts'
 import { VosError } from '../core/errors.ts'
-import type { Client } from './client.ts'
+import { NoAnswerError, type Client } from './client.ts'
 import { readEvents } from './operations.ts'
 import type { Context } from './context.ts'
 import type { Passed } from './follow.ts'
@@ -21,17 +21,20 @@ export function refuseFromForPeople({ flags }: Context, { from }: FromOptions): 
 /**
  * The events of these operations that `wanted` picks, in the order of the journal, each with its operation as it was
  * after it: rebuilt from the operation's own journal, because an event alone does not say it. An operation whose
- * beginning is no longer recorded has none.
+ * beginning is no longer recorded has none. Null when the daemon went meanwhile: nobody can tell, and whoever watches finds
+ * his way back.
  */
 export async function passedEvents(
   client: Client,
   ids: Iterable<string>,
   wanted: (recorded: RecordedEvent) => boolean,
-): Promise<readonly Passed[]> {
+): Promise<readonly Passed[] | null> {
   const passed: Passed[] = []
   for (const id of new Set(ids)) {
     let operation: Operation | null = null
-    for (const recorded of await recordedOf(client, id)) {
+    const events = await recordedOf(client, id)
+    if (events === null) return null
+    for (const recorded of events) {
       if (recorded.seq !== (operation?.seq ?? 0) + 1) break
       operation = apply(operation, recorded)
       if (wanted(recorded)) passed.push({ recorded, operation })
@@ -40,10 +43,11 @@ export async function passedEvents(
   return passed.toSorted((a, b) => a.recorded.cursor - b.recorded.cursor)
 }
 
-async function recordedOf(client: Client, id: string): Promise<readonly RecordedEvent[]> {
+async function recordedOf(client: Client, id: string): Promise<readonly RecordedEvent[] | null> {
   try {
     return await readEvents(client, id)
   } catch (error) {
+    if (error instanceof NoAnswerError) return null
     if (error instanceof VosError && error.code === 'unknown_operation') return []
     throw error
   }

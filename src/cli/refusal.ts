@@ -10,6 +10,7 @@ import {
   clean,
   clock,
   describe,
+  quoted,
   remainingWords,
   standingAt,
   stateWord,
@@ -65,9 +66,12 @@ function busyScreen(name: string, holder: Operation, { now, wanted }: RefusalSur
 /** One can wait for a device: behind that one there is no place. */
 function againAfter(holder: Operation, wanted: Wanted, name: string): string {
   const isInLine = holder.phase === 'accepted' && holder.after !== undefined
+  // Without it another service would be restarted: the connection's own.
+  const service = wanted.isNamed && wanted.service !== null ? ` -s ${quoted(wanted.service)}` : ''
+  const again = `vosctl ${verb(wanted.type)} ${name}${service}`
   return wanted.type === 'service_restart' && !isInLine
-    ? `vosctl restart ${name} --if-running queue`
-    : `vosctl wait ${holder.id} && vosctl ${verb(wanted.type)} ${name}`
+    ? `${again} --if-running queue`
+    : `vosctl wait ${holder.id} && ${again}`
 }
 
 /** What runs there is in the facts already, so the sentence about it is left out. */

@@ -6,6 +6,8 @@ import type { Refusal } from '../core/protocol.ts'
 export interface Wanted {
   readonly type: OperationType
   readonly service: string | null
+  /** The person has said the service: whoever asks again has to say it too. */
+  readonly isNamed?: boolean
 }
 
 /** The daemon said no. Keeps who stands in the way, which the message alone does not say. */

@@ -26,10 +26,16 @@ export async function runProgram(
     // In a session of its own: nothing that it does may ask the terminal, and Ctrl-C is ours to answer.
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: timeoutMs,
-    killSignal: 'SIGKILL',
     ...(cwd === undefined ? {} : { cwd }),
   })
+  const timer = setTimeout(() => {
+    try {
+      // All that it has started: one that lives on would keep its output open, and we wait for the end of that.
+      if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
+    } catch {
+      // It has just ended.
+    }
+  }, timeoutMs)
   const output = { stdout: '', stderr: '' }
   child.stdout.setEncoding('utf8').on('data', (text: string) => (output.stdout += text))
   child.stderr.setEncoding('utf8').on('data', (text: string) => (output.stderr += text))
@@ -42,5 +48,5 @@ export async function runProgram(
     const ended = signal ? `it was ended by ${signal}` : `it exited with ${status}`
     resolve({ status, stdout: output.stdout, words: said || ended })
   })
-  return await promise
+  return await promise.finally(() => clearTimeout(timer))
 }

@@ -27,6 +27,7 @@ export async function startOperations(
         throw new RefusedError(error.refusal, {
           type: request.operationType,
           service: request.service ?? usualService,
+          isNamed: request.service !== undefined,
         })
       }
       if (!(error instanceof NoAnswerError)) throw error

@@ -20,7 +20,8 @@ export async function runSuccessor({ argv, io, leaving, note }: Context): Promis
   // What is typed is for the other one.
   io.stdin.pause()
   const { spawn } = process.getBuiltinModule('node:child_process')
-  const child = spawn(process.execPath, [binary('vosctl'), ...argv], { stdio: 'inherit' })
+  // As the person has set it: what we have made of it for our libraries would be an order to that one.
+  const child = spawn(process.execPath, [binary('vosctl'), ...argv], { stdio: 'inherit', env: io.env })
   using _ = leaving.handOver((signal) => child.kill(signal))
   return await new Promise((resolve, reject) => {
     child.on('error', reject)

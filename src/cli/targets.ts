@@ -90,6 +90,8 @@ function globToRegExp(glob: string): RegExp {
 export function didYouMean(word: string, names: readonly string[]): string | null {
   const limit = Math.max(1, Math.floor(word.length / 3))
   const [nearest] = names
+    // The difference in length is the least distance, and a word may be as long as a file.
+    .filter((name) => Math.abs(name.length - word.length) <= limit)
     .map((name) => ({ name, distance: swapDistance(name.toLowerCase(), word.toLowerCase()) }))
     .filter(({ distance }) => distance <= limit)
     .toSorted((a, b) => a.distance - b.distance)

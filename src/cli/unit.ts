@@ -30,17 +30,22 @@ export function readUnit(file = unitFile()): string | null {
 /** Is this the unit of the daemon of this state directory? One that names none runs the usual one. */
 export function serves(text: string, { stateDirectory, stateSource }: Paths): boolean {
   const named = namedStateDirectory(text)
-  return named === null ? stateSource === 'default' : named === unitWord(stateDirectory)
+  return named === null ? stateSource === 'default' : named === stateDirectory
 }
 
-/** The state directory as the unit writes it; null when it names none. */
+/** The state directory that it names; null when it names none. */
 export function namedStateDirectory(text: string): string | null {
-  return /^ExecStart=.* --state-dir ("(?:[^"\\]|\\.)*"|\S+)/m.exec(text)?.[1] ?? null
+  const word = /^ExecStart=.* --state-dir ("(?:[^"\\]|\\.)*"|\S+)/m.exec(text)?.[1]
+  return word === undefined ? null : plainWord(word).replaceAll('$$', '$')
 }
 
 /** The program that it runs; empty when it names none. */
 export function programOf(text: string): string {
-  const word = /^ExecStart=[-@:+!]*("(?:[^"\\]|\\.)*"|\S+)/m.exec(text)?.[1] ?? ''
+  return plainWord(/^ExecStart=[-@:+!]*("(?:[^"\\]|\\.)*"|\S+)/m.exec(text)?.[1] ?? '')
+}
+
+/** The other way round than {@link programWord}. */
+function plainWord(word: string): string {
   return word
     .replace(/^"(.*)"$/, '$1')
     .replace(/\\(.)/g, '$1')

@@ -21,8 +21,8 @@ const id = z.int().positive()
 const operationId = z.string().regex(/^([a-z]-?[0-9a-z]{0,12}|last)$/, 'is not an operation id')
 const name = z
   .string()
-  .regex(/^[A-Za-z][A-Za-z0-9._-]{0,62}$/, 'a name starts with a letter, then letters, digits, . _ and -, at most 63')
-  .refine((text) => text !== 'last', '"last" is a reserved word')
+  .regex(/^[A-Za-z][A-Za-z0-9._-]{0,62}$/, 'must begin with a letter, then letters, digits, . _ and -, at most 63')
+  .refine((text) => text !== 'last', 'is a reserved word: "last"')
 const host = z
   .string()
   .max(253, { error: 'is longer than 253 characters', abort: true })

@@ -198,6 +198,15 @@ describe('what is around it', () => {
     expect(checkCompletion({ SHELL: shell }, home)).toMatchObject([{ level: 'ok' }])
   })
 
+  it('its command can be pasted, wherever home is, and no relative variable leads it elsewhere', () => {
+    const env = { SHELL: '/bin/bash', XDG_DATA_HOME: 'share' }
+    expect(checkCompletion(env, '/home/o "$neil" b')).toMatchObject([
+      {
+        fix: `mkdir -p '/home/o "$neil" b/.local/share/bash-completion/completions' && vosctl completion bash > '/home/o "$neil" b/.local/share/bash-completion/completions/vosctl'`,
+      },
+    ])
+  })
+
   it('says nothing about the completion of a shell that has none', () => {
     expect(checkCompletion({ SHELL: '/bin/dash' }, '/')).toEqual([])
     expect(checkCompletion({}, '/')).toEqual([])

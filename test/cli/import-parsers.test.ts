@@ -144,6 +144,34 @@ describe('ssh_config', () => {
     expect(await rows(text, 'ssh_config')).toEqual([{ name: 'a', host: 'a', username: 'alice' }])
   })
 
+  it('takes no more time for many hosts, and for a pattern of many stars', async () => {
+    const hosts = (count: number) => Array.from({ length: count }, (_, index) => `Host a${index}\n  User u\n`).join('')
+    const long = 'a'.repeat(60)
+    const text = `Host ${'*a'.repeat(40)}b\n  Port 1\n${hosts(2000)}Host ${long}\n`
+    const all = await rows(text, 'ssh_config')
+    expect(all).toHaveLength(2001)
+    expect(all.at(-1)).toEqual({ name: long, host: long, username: 'alice' })
+    await expect(parseText(hosts(100_000), 'ssh_config', PERSON)).rejects.toThrow('it holds 100000 connections')
+  })
+
+  it.each([
+    ['a*', true],
+    ['*', true],
+    ['a?c', true],
+    ['?', false],
+    ['abc?', false],
+    ['*b*', true],
+    ['*c*b', false],
+    ['a*c*', true],
+    ['* !*c', false],
+    ['abc !b*', true],
+    ['a.c', false],
+  ])('Host %s means abc: %s', async (patterns, means) => {
+    const all = await rows(`Host ${patterns}\n  Port 99\nHost abc\n`, 'ssh_config')
+    const found = all.find((row) => (row as { readonly name: string }).name === 'abc')
+    expect(found).toEqual({ name: 'abc', host: 'abc', username: 'alice', ...(means ? { port: 99 } : {}) })
+  })
+
   it('runs no command that a file names, and says what it does not read', async () => {
     const proof = path.join(temporaryDirectory(), 'ran')
     const text = `Include x\nHost a\n  CanonicalizeHostname yes\n  CanonicalDomains example.com\nMatch exec "touch ${proof}"\n  User evil\nMatch all\n  User evil`
@@ -228,6 +256,7 @@ describe('a file is refused as a whole, and nothing of it is repeated on the scr
     ['an alias of nothing', 'yaml', '- name: a\n  timings_ms: *b', 'an alias leads nowhere'],
     ['a deep nest', 'yaml', '['.repeat(5_000), 'resource exhaustion'],
     ['CSV without names of columns', 'csv', 'hunter2,10.0.0.1', 'names no column "name"'],
+    ['nor when two of its values are the same', 'csv', 'a,hunter2,hunter2', 'names no column "name"'],
     ['a column that is there twice', 'csv', 'name,host,host\nhunter2,b,c', 'the column "host" is there twice'],
     ['a quote in the middle', 'csv', 'name,host\na,b"hunter2"', 'line 2: invalid'],
     ['a quote that is not closed', 'csv', 'name,host\na,"hunter2', 'quote not closed'],
@@ -265,6 +294,13 @@ describe('the format', () => {
     ['-', 'host: a', 'yaml'],
   ])('of %s %j is %s', (file, text, format) => {
     expect(detectFormat(file, text)).toBe(format)
+  })
+
+  it.each<[string, string, ImportFormat]>([
+    ['separators', `${','.repeat(4_000_000)}:`, 'yaml'],
+    ['empty lines', `x y${'\n'.repeat(4_000_000)}z`, 'yaml'],
+  ])('of a file of %s is found in no time', (_, text, format) => {
+    expect(detectFormat('-', text)).toBe(format)
   })
 })
 

@@ -113,6 +113,17 @@ describe('a duplicate is refused', () => {
     expect(lines([busy(queued)], false)[0]).toContain('since 14:02:20, waiting for r-7k2m9q); nothing was sent; exit 4')
   })
 
+  it('says the service again that was named: without it the advice would restart another one', () => {
+    const named = { type: 'service_restart', service: 'Cisco Tftp', isNamed: true } as const
+    expect(lines([busy(RUNNING)], true, named)[6]).toBe(
+      '  Run again after it  vosctl restart cucm-pub -s "Cisco Tftp" --if-running queue',
+    )
+    const queued = scene('r-7k2m9r', 'cucm-pub', '14:02:20', [], { after: 'r-7k2m9q', usual: null }).operation
+    expect(lines([busy(queued)], true, named)[6]).toBe(
+      '  Run again after it  vosctl wait r-7k2m9r && vosctl restart cucm-pub -s "Cisco Tftp"',
+    )
+  })
+
   it('never shows what the device or a person has put into a name as anything but text', () => {
     const hostile = { ...RUNNING, createdBy: 'eve\u001b[2J', service: 'x\n\u202ey' }
     const text = [...lines([busy(hostile)], true), ...lines([busy(hostile)], false)].join('\n')

@@ -444,6 +444,7 @@ describe('keys', () => {
       wantTranscript: vi.fn<WatchActions['wantTranscript']>(),
       openLog: vi.fn<WatchActions['openLog']>(),
       leave: vi.fn<WatchActions['leave']>(),
+      stop: vi.fn<WatchActions['stop']>(),
       attach: vi.fn<WatchActions['attach']>(),
     }
     const app = render(

@@ -71,7 +71,8 @@ it.each([
   ['sttaus', ['restart', 'status'], 'status'],
   ['xyz', ['restart', 'status'], null],
   ['p', ['ps'], 'ps'],
-])('%s: did you mean…', (word, known, expected) => {
+  ['x'.repeat(1_000_000), ['restart'], null],
+])('%.20s: did you mean…', (word, known, expected) => {
   expect(didYouMean(word, known)).toBe(expected)
 })
 

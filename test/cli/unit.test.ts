@@ -90,6 +90,7 @@ describe('a unit that is found', () => {
 
   it('names its state directory and its program', () => {
     expect(namedStateDirectory(unitText(USUAL))).toBe('/home/alice/.local/state/vosctl')
+    expect(namedStateDirectory(unitText(STRANGE))).toBe(STRANGE.stateDirectory)
     expect(namedStateDirectory(handmade)).toBeNull()
     expect(programOf(unitText(USUAL))).toBe(process.execPath)
     expect(programOf('[Service]\nExecStart="/opt/my node/100%%/node" x\n')).toBe('/opt/my node/100%/node')

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { expectedMs, planLines } from '../../src/cli/commands/restart.ts'
-import { collapsed } from '../../src/cli/commands/logs.ts'
+import { collapsed } from '../../src/cli/event-words.ts'
 import { historyLines, sparkline, statisticsLines } from '../../src/cli/commands/history.ts'
 import { inOrder, psLines } from '../../src/cli/commands/ps.ts'
 import { houseLines, operationLines } from '../../src/cli/commands/status.ts'

@@ -1,12 +1,12 @@
 import { execFileSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { Names } from '../../src/core/names.ts'
 import { scenarios, type Scenario } from '../../src/simulator/index.ts'
 import { Rig, VOSCTL } from '../helpers/rig.ts'
 import { temporaryDirectory } from '../helpers/temporary.ts'
+import { Tmux } from '../helpers/tmux.ts'
 import { requireTool } from '../helpers/tools.ts'
 import { until } from '../helpers/wait.ts'
 
@@ -158,16 +158,16 @@ describe.each(['bash', 'zsh', 'fish'] as const)('%s', (name) => {
   )
 })
 
-/** An interactive shell in tmux, in a directory of its own, with a house that has one connection with strange services. */
-class Shell {
-  readonly directory = temporaryDirectory()
-  readonly #socket = path.join(this.directory, 'tmux')
+/** An interactive shell, in a directory of its own, with a house that has one connection with strange services. */
+class Shell extends Tmux {
+  readonly directory: string
   readonly #ready: Promise<unknown>
 
   constructor(name: keyof typeof SHELLS, shell: string) {
-    const bin = path.join(this.directory, 'bin')
-    const run = path.join(this.directory, 'state', 'run')
-    for (const each of [bin, run, path.join(this.directory, 'here-it-is')]) fs.mkdirSync(each, { recursive: true })
+    const directory = temporaryDirectory()
+    const bin = path.join(directory, 'bin')
+    const run = path.join(directory, 'state', 'run')
+    for (const each of [bin, run, path.join(directory, 'here-it-is')]) fs.mkdirSync(each, { recursive: true })
     fs.writeFileSync(path.join(bin, 'vosctl'), `#!/bin/sh\nexec '${process.execPath}' '${VOSCTL}' "$@"\n`, {
       mode: 0o755,
     })
@@ -176,69 +176,40 @@ class Shell {
     fs.writeFileSync(path.join(run, 'names.json'), JSON.stringify(names))
     const env = {
       PATH: `${bin}:${process.env['PATH']}`,
-      HOME: this.directory,
+      HOME: directory,
       LANG: 'C.UTF-8',
       TERM: 'screen',
       HISTFILE: '/dev/null',
-      VOSCTL_STATE_DIR: path.join(this.directory, 'state'),
+      VOSCTL_STATE_DIR: path.join(directory, 'state'),
     }
     const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`)
     const command = ['env', '-i', ...variables, shell, ...SHELLS[name].arguments]
-    this.#tmux('-f', '/dev/null', 'new-session', '-d', '-x', '150', '-y', '50', '-c', this.directory, ...command)
-    onTestFinished(() => void this.#tmux('kill-server'))
+    const socket = path.join(directory, 'tmux')
+    super({ socket, columns: 150, rows: 50, command, cwd: directory, patienceMs: 20_000 })
+    onTestFinished(() => this.close())
+    this.directory = directory
     this.#ready = this.#setUp(SHELLS[name].setUp)
   }
 
   async #setUp(lines: readonly string[]): Promise<void> {
     for (const [index, line] of lines.entries()) {
       // Read by the shell before the next line is typed.
-      this.#type(`${line}; printf 'ready%s\\n' -${index}`)
-      this.#tmux('send-keys', 'Enter')
-      await this.#shows(`ready-${index}`)
+      this.line(`${line}; printf 'ready%s\\n' -${index}`)
+      await this.shows(`ready-${index}`)
     }
   }
 
   /** Types the beginning of a line, presses Tab, and Enter once the shell has answered it; waits for what is printed. */
   async enter(begun: string, printed: string): Promise<void> {
     await this.#ready
-    this.#tmux('send-keys', 'C-l')
-    this.#type(begun)
-    const typed = await this.#shows(begun)
-    this.#tmux('send-keys', 'Tab')
-    if (printed !== `<${begun.at(-1)}>`) {
-      await until(`Tab behind ${begun}\n${this.#screen()}`, () => this.#screen() !== typed, 20_000)
-    }
-    this.#tmux('send-keys', 'Enter')
-    await this.#shows(printed)
+    this.press('C-l')
+    this.write(begun)
+    const typed = await this.shows(begun)
+    this.press('Tab')
+    if (printed !== `<${begun.at(-1)}>`) await this.until(`Tab behind ${begun}`, (screen) => screen !== typed)
+    this.press('Enter')
+    await this.shows(printed)
     // Whatever an unfinished quote has left.
-    this.#tmux('send-keys', 'C-c')
-  }
-
-  #type(text: string): void {
-    this.#tmux('send-keys', '-l', '--', text)
-  }
-
-  #screen(): string {
-    return this.#tmux('capture-pane', '-p', '-J')
-  }
-
-  async #shows(text: string): Promise<string> {
-    try {
-      return await until(
-        text,
-        async () => {
-          await sleep(20)
-          const screen = this.#screen()
-          return screen.includes(text) && screen
-        },
-        20_000,
-      )
-    } catch (cause) {
-      throw new Error(`This is not on the screen: ${text}\n${this.#screen()}`, { cause })
-    }
-  }
-
-  #tmux(...words: readonly string[]): string {
-    return execFileSync(tmux ?? '', ['-S', this.#socket, ...words], { encoding: 'utf8' })
+    this.press('C-c')
   }
 }

@@ -1,4 +1,4 @@
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
@@ -6,8 +6,8 @@ import type { Operation } from '../../src/core/operation.ts'
 import { openDatabase } from '../../src/daemon/store/database.ts'
 import { scenarios, type Scenario } from '../../src/simulator/index.ts'
 import { Rig, VOSCTL } from '../helpers/rig.ts'
+import { bareShell, Tmux } from '../helpers/tmux.ts'
 import { requireTool } from '../helpers/tools.ts'
-import { until } from '../helpers/wait.ts'
 
 const TIMEOUT = 120_000
 const tmux = requireTool('tmux')
@@ -192,54 +192,28 @@ async function young(): Promise<Rig> {
 }
 
 /** A shell on a terminal of 120 x 4, so that everything is longer than the screen. */
-class Pane {
-  readonly #socket: string
+class Pane extends Tmux {
   readonly #vosctl: string
 
   constructor(rig: Rig) {
-    this.#socket = path.join(rig.directory, 'tmux')
+    super({ socket: path.join(rig.directory, 'tmux'), columns: 120, rows: 4, command: bareShell({}) })
+    onTestFinished(() => this.close())
     this.#vosctl = `VOSCTL_CONFIG_DIR=${rig.config} ${process.execPath} ${VOSCTL} --state-dir ${rig.state}`
-    this.run(
-      '-f',
-      '/dev/null',
-      'new-session',
-      '-d',
-      '-x',
-      '120',
-      '-y',
-      '4',
-      "env -u ENV -u PAGER -u LESS -u CI 'PS1=$ ' sh",
-    )
-    onTestFinished(() => {
-      // The shell may have ended it already.
-      spawnSync(tmux ?? '', ['-S', this.#socket, 'kill-server'])
-    })
   }
 
   type(before: string, args: string): void {
-    this.run('send-keys', '-l', `clear; env ${before} ${this.#vosctl} ${args}; echo "exit $?"`)
-    this.run('send-keys', 'Enter')
-  }
-
-  press(...keys: readonly string[]): void {
-    this.run('send-keys', ...keys)
+    this.line(`clear; env ${before} ${this.#vosctl} ${args}; echo "exit $?"`)
   }
 
   /** With what has scrolled away. */
-  text(): string {
-    return this.run('capture-pane', '-p', '-J', '-S', '-')
+  async says(pattern: RegExp): Promise<string> {
+    await this.until(String(pattern), () => pattern.test(this.scrollback()))
+    return this.scrollback()
   }
 
-  shows(pattern: RegExp): Promise<string> {
-    const look = () => {
-      const text = this.text()
-      return pattern.test(text) && text
-    }
-    return until(String(pattern), look, 20_000)
-  }
-
-  run(...words: readonly string[]): string {
-    return execFileSync(tmux ?? '', ['-S', this.#socket, ...words], { encoding: 'utf8' })
+  clear(): void {
+    this.run('send-keys', '-R')
+    this.run('clear-history')
   }
 }
 
@@ -247,17 +221,17 @@ describe.skipIf(tmux === null)('on a terminal', { timeout: TIMEOUT }, () => {
   it.skipIf(less === null)('history and logs go through less: Ctrl-C stays there, q leaves with 0', async () => {
     const pane = new Pane(await young())
     pane.type('', 'history')
-    expect(await pane.shows(/^:/m)).toMatch(/WHEN +OP +CONNECTION/)
-    expect(pane.text()).not.toContain('exit')
+    expect(await pane.says(/^:/m)).toMatch(/WHEN +OP +CONNECTION/)
+    expect(pane.scrollback()).not.toContain('exit')
     pane.press('C-c')
     pane.press('G')
-    await pane.shows(/END/)
+    await pane.says(/END/)
     pane.press('q')
-    await pane.shows(/^exit 0$/m)
+    await pane.says(/^exit 0$/m)
     pane.type('', 'logs last')
-    await pane.shows(/^:/m)
+    await pane.says(/^:/m)
     pane.press('q')
-    await pane.shows(/^exit 0$/m)
+    await pane.says(/^exit 0$/m)
   })
 
   it('what fits is only printed, and so is everything with --no-pager, without a pager, and with cat', async () => {
@@ -274,10 +248,9 @@ describe.skipIf(tmux === null)('on a terminal', { timeout: TIMEOUT }, () => {
       ['', 'logs last -f'],
     ] as const) {
       pane.type(before, args)
-      const text = await pane.shows(/^exit 0$/m)
+      const text = await pane.says(/^exit 0$/m)
       expect(text, `${before} ${args}`).toMatch(/cucm-good[^]*exit 0/)
-      pane.run('send-keys', '-R')
-      pane.run('clear-history')
+      pane.clear()
     }
   })
 
@@ -285,12 +258,12 @@ describe.skipIf(tmux === null)('on a terminal', { timeout: TIMEOUT }, () => {
     const rig = await young()
     const pane = new Pane(rig)
     pane.type(`PAGER="sed -n -e 's/^WHEN/paged/p' -e 2q"`, 'history')
-    expect(await pane.shows(/^exit 0$/m)).toMatch(/^paged +OP/m)
+    expect(await pane.says(/^exit 0$/m)).toMatch(/^paged +OP/m)
     const place = path.join(rig.directory, 'pager')
     pane.type(`PAGER="echo \\$PPID > ${place}; LESS=\\$LESS; echo less=\\$LESS; exec sleep 1000"`, 'history')
-    await pane.shows(/^less=FRX$/m)
+    await pane.says(/^less=FRX$/m)
     const client = execFileSync('sh', ['-c', `cat ${place}`], { encoding: 'utf8' }).trim()
     process.kill(Number(client), 'SIGTERM')
-    await pane.shows(/^exit 143$/m)
+    await pane.says(/^exit 143$/m)
   })
 })

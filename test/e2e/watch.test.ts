@@ -128,6 +128,28 @@ describe.skipIf(tmux === null)('watch on a terminal (needs tmux)', { timeout: 4 
     },
   )
 
+  test.concurrent('Ctrl-Z gives the terminal to the shell, and fg draws all of it again', async (context) => {
+    const { expect } = context
+    const { terminal } = await openWatch(80, 24, context)
+    const picture = terminal.screen()
+    terminal.press('C-z')
+    const shell = await terminal.until('the shell', (text) => text.includes('Stopped'))
+    expect(shell).toContain('history 1\nhistory 2\nhistory 3\n')
+    terminal.line('echo lines on; echo the normal screen')
+    await terminal.shows('\nlines on\nthe normal screen')
+    terminal.line('fg')
+    const again = await terminal.until('the picture', (text) => isLive(text) && text.includes('q quit'))
+    expect(again.match(header)).toHaveLength(1)
+    // What stands there but for the times.
+    const heads = (text: string) => text.split('\n').map((line) => line.slice(0, 8))
+    expect(heads(again)).toEqual(heads(picture))
+    // A key, not a line: it is in raw mode again.
+    terminal.press('?')
+    await terminal.shows('select a row')
+    terminal.press('q')
+    leftNothingBehind(expect, terminal, await terminal.shows('left watch: 1 running'))
+  })
+
   test.concurrent('a detached session is found again in the size of whoever attaches', async (context) => {
     const { expect } = context
     const { terminal } = await openWatch(80, 24, context)
@@ -236,9 +258,12 @@ describe.skipIf(tmux === null)('watch through an upgrade (needs tmux)', { timeou
     const terminal = await outgrown(new Rig(), (installed) => {
       writeFileSync(path.join(installed, 'package.json'), '{"version":"99.0.0"}')
       const successor = `process.stdin.on('data', (key) => { console.log('got', String(key).trim()); process.exit(5) })`
-      writeFileSync(path.join(installed, 'bin/vosctl'), `console.log('new', process.argv.slice(2)); ${successor}`)
+      writeFileSync(
+        path.join(installed, 'bin/vosctl'),
+        `console.log('new', process.argv.slice(2), process.env.FORCE_COLOR ?? 'plain'); ${successor}`,
+      )
     })
-    await terminal.shows("new [ '--no-start', 'watch' ]")
+    await terminal.shows("new [ '--no-start', 'watch' ] plain")
     terminal.line('hello')
     expect(await terminal.shows('status 5')).toContain('got hello')
   })

@@ -1,6 +1,6 @@
 import type { ExitStatus } from '../../core/errors.ts'
 import type { Operation } from '../../core/operation.ts'
-import { NoAnswerError, type Client } from '../client.ts'
+import type { Client } from '../client.ts'
 import type { Context } from '../context.ts'
 import type { Missed, Updates } from '../follow.ts'
 import {
@@ -72,19 +72,12 @@ async function missedBy(
   from: number,
 ): Promise<{ readonly missed: Missed; readonly operations: readonly Operation[] }> {
   const cursor = updates.cursor ?? -1
-  try {
-    const ids = operations.map(({ id }) => id)
-    const events = await passedEvents(client, ids, (recorded) => recorded.cursor <= cursor)
-    const then = new Map(events.map(({ operation }) => [operation.id, operation]))
-    if (then.size === operations.length) {
-      const passed = events.filter(({ recorded }) => recorded.cursor > from)
-      return {
-        missed: { from, passed },
-        operations: operations.map((operation) => then.get(operation.id) ?? operation),
-      }
-    }
-  } catch (error) {
-    if (!(error instanceof NoAnswerError)) throw error
+  const ids = operations.map(({ id }) => id)
+  const events = await passedEvents(client, ids, (recorded) => recorded.cursor <= cursor)
+  const then = new Map(events?.map(({ operation }) => [operation.id, operation]))
+  if (events === null || then.size < operations.length) return { missed: { from, passed: null }, operations }
+  return {
+    missed: { from, passed: events.filter(({ recorded }) => recorded.cursor > from) },
+    operations: operations.map((operation) => then.get(operation.id) ?? operation),
   }
-  return { missed: { from, passed: null }, operations }
 }

@@ -2,7 +2,7 @@ import { VosError, type ExitStatus } from '../../core/errors.ts'
 import { isSettled, type Operation, type RecordedEvent } from '../../core/operation.ts'
 import type { Client } from '../client.ts'
 import { printJson, type Context } from '../context.ts'
-import { eventLine } from '../event-words.ts'
+import { collapsed, eventLine } from '../event-words.ts'
 import { beginDeparture, roomFor } from '../follow-operations.ts'
 import { LeftError, statusOfSignal } from '../leaving.ts'
 import { findOperation, findOperations, isBatchId, readEvents } from '../operations.ts'
@@ -88,17 +88,4 @@ async function followLog(
   const { reason } = departure.signal
   if (reason instanceof LeftError) return statusOfSignal(reason.signal)
   return departure.signal.aborted ? 8 : 0
-}
-
-/** Polls of the device in a row are one line, with the time and the place of the last. */
-export function collapsed(events: readonly RecordedEvent[]): RecordedEvent[] {
-  const result: RecordedEvent[] = []
-  for (const recorded of events) {
-    const before = result.at(-1)?.event
-    const { event } = recorded
-    if (before?.type === 'repeated' && event.type === 'repeated') {
-      result[result.length - 1] = { ...recorded, event: { type: 'repeated', times: before.times + event.times } }
-    } else result.push(recorded)
-  }
-  return result
 }

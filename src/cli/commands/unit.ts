@@ -5,7 +5,7 @@ import type { Client } from '../client.ts'
 import { isMachine, printJson, type Context } from '../context.ts'
 import { makeDirectory } from '../make-directory.ts'
 import type { Ran } from '../run-program.ts'
-import { clean } from '../renderers/words.ts'
+import { clean, quoted } from '../renderers/words.ts'
 import { insist } from '../selection.ts'
 import { connectRunning, start, stopIdle } from '../session.ts'
 import { sessionOf } from './daemon.ts'
@@ -98,12 +98,11 @@ function printSystemUnit(context: Context): ExitStatus {
 function refuseOtherHouse(text: string, { paths }: Context): void {
   const named = namedStateDirectory(text)
   if (named === null || serves(text, paths)) return
-  const other = clean(named)
   throw new VosError(
     'state_directory',
-    `the installed unit runs the daemon of ${other}, not of ${paths.stateDirectory}.`,
+    `the installed unit runs the daemon of ${clean(named)}, not of ${paths.stateDirectory}.`,
     {
-      hint: `Remove that one first: vosctl --state-dir ${other} daemon uninstall`,
+      hint: `Remove that one first: vosctl --state-dir ${quoted(named)} daemon uninstall`,
     },
   )
 }

@@ -1,5 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
+import { xdg } from '../paths.ts'
+import { quoted } from '../renderers/words.ts'
 import { ok, warn, type Check } from './check.ts'
 
 interface Shell {
@@ -22,8 +24,8 @@ export function checkCompletion(env: NodeJS.ProcessEnv, home: string): readonly 
 }
 
 function shells(home: string, env: NodeJS.ProcessEnv): Readonly<Record<string, Shell>> {
-  const data = env.XDG_DATA_HOME || path.join(home, '.local', 'share')
-  const config = env.XDG_CONFIG_HOME || path.join(home, '.config')
+  const data = xdg(env, 'XDG_DATA_HOME') ?? path.join(home, '.local', 'share')
+  const config = xdg(env, 'XDG_CONFIG_HOME') ?? path.join(home, '.config')
   const bash = path.join(data, 'bash-completion', 'completions', 'vosctl')
   const fish = path.join(config, 'fish', 'completions', 'vosctl.fish')
   const zsh = path.join(home, '.zfunc', '_vosctl')
@@ -36,7 +38,7 @@ function shells(home: string, env: NodeJS.ProcessEnv): Readonly<Record<string, S
         '/etc/bash_completion.d/vosctl',
       ],
       startFiles: ['.bashrc', '.bash_profile', '.bash_completion'].map((file) => path.join(home, file)),
-      install: `mkdir -p ${path.dirname(bash)} && vosctl completion bash > ${bash}`,
+      install: installInto(bash, 'bash'),
     },
     zsh: {
       files: [
@@ -46,14 +48,18 @@ function shells(home: string, env: NodeJS.ProcessEnv): Readonly<Record<string, S
         '/usr/local/share/zsh/site-functions/_vosctl',
       ],
       startFiles: ['.zshrc', '.zprofile'].map((file) => path.join(env.ZDOTDIR || home, file)),
-      install: `mkdir -p ${path.dirname(zsh)} && vosctl completion zsh > ${zsh}   (with fpath=(~/.zfunc $fpath) before compinit)`,
+      install: `${installInto(zsh, 'zsh')}   (with fpath=(~/.zfunc $fpath) before compinit)`,
     },
     fish: {
       files: [fish, '/usr/share/fish/vendor_completions.d/vosctl.fish'],
       startFiles: [path.join(config, 'fish', 'config.fish')],
-      install: `mkdir -p ${path.dirname(fish)} && vosctl completion fish > ${fish}`,
+      install: installInto(fish, 'fish'),
     },
   }
+}
+
+function installInto(file: string, shell: string): string {
+  return `mkdir -p ${quoted(path.dirname(file))} && vosctl completion ${shell} > ${quoted(file)}`
 }
 
 function mentions(file: string, words: string): boolean {

@@ -23,9 +23,10 @@ export function readCsv(text: string): Listing {
   const [head, ...rest] = records
   if (!head) return { rows: [], notes: [] }
   const columns = head.record
+  // First: a file without such a row begins with values, and what is quoted of them may be a password.
+  if (!columns.includes('name')) throw notCsv('its first row names no column "name"')
   const twice = columns.find((name, index) => columns.indexOf(name) !== index)
   if (twice !== undefined) throw notCsv(`the column "${twice}" is there twice`)
-  if (!columns.includes('name')) throw notCsv('its first row names no column "name"')
   return { rows: rest.map(({ record, info }) => toRow(columns, record, info.lines)), notes: [] }
 }
 

@@ -1,3 +1,4 @@
+import { VosError } from '../../core/errors.ts'
 import type { ImportedConnection } from '../../core/protocol.ts'
 
 /** What an export says of itself. */
@@ -64,4 +65,13 @@ export interface Listing {
   readonly rows: readonly Row[]
   /** What the file holds that was not looked at. */
   readonly notes: readonly string[]
+}
+
+const MAX_CONNECTIONS = 5000
+
+/** @throws VosError for more connections than anybody has */
+export function refuseTooMany(count: number): void {
+  if (count <= MAX_CONNECTIONS) return
+  const message = `it holds ${count} connections, more than ${MAX_CONNECTIONS}. Nothing was imported.`
+  throw new VosError('bad_request', message, { hint: 'Split it.' })
 }

@@ -3,14 +3,13 @@ import path from 'node:path'
 import { VosError } from '../../core/errors.ts'
 import { readBytes } from '../ask.ts'
 import { clean } from '../renderers/words.ts'
-import type { Listing } from './fields.ts'
+import { refuseTooMany, type Listing } from './fields.ts'
 import type { Person } from './ssh-config.ts'
 
 export const IMPORT_FORMATS = ['yaml', 'json', 'csv', 'ssh_config'] as const
 export type ImportFormat = (typeof IMPORT_FORMATS)[number]
 
 const MAX_BYTES = 4 * 1024 * 1024
-const MAX_CONNECTIONS = 5000
 
 const BY_EXTENSION: Readonly<Record<string, ImportFormat>> = {
   '.yaml': 'yaml',
@@ -58,9 +57,9 @@ export function detectFormat(file: string, text: string): ImportFormat {
   const first = text.split(/[\r\n]+/).find((line) => /^\s*[^\s#]/.test(line)) ?? ''
   if (/^\s*[[{]/.test(first)) return 'json'
   if (/^\s*(host|match|include)(\s+|\s*=\s*)[^\s=:]/i.test(first)) return 'ssh_config'
-  if (/^[^:]*[,;\t][^:]*$/.test(first)) return 'csv'
+  if (/[,;\t]/.test(first) && !first.includes(':')) return 'csv'
   // Options before the first Host.
-  return /^\s*host\s+\S/im.test(text) && !/^\s*(- |[a-z_]+:)/.test(first) ? 'ssh_config' : 'yaml'
+  return /^[ \t]*host[ \t]+\S/im.test(text) && !/^\s*(- |[a-z_]+:)/.test(first) ? 'ssh_config' : 'yaml'
 }
 
 /** @throws VosError when the text as a whole cannot be read, or holds no connection */
@@ -71,10 +70,7 @@ export async function parseText(text: string, format: ImportFormat, person: Pers
       hint: `It was read as ${format}; say what it is with --format.`,
     })
   }
-  if (listing.rows.length > MAX_CONNECTIONS) {
-    const message = `it holds ${listing.rows.length} connections, more than ${MAX_CONNECTIONS}. Nothing was imported.`
-    throw new VosError('bad_request', message, { hint: 'Split it.' })
-  }
+  refuseTooMany(listing.rows.length)
   return listing
 }
 

@@ -1,13 +1,13 @@
-import SSHConfig, { type Line } from 'ssh-config'
+import SSHConfig, { type Directive, type Line } from 'ssh-config'
 import { VosError } from '../../core/errors.ts'
-import type { Cell, Listing, Problem, Row } from './fields.ts'
+import { refuseTooMany, type Cell, type Listing, type Problem, type Row } from './fields.ts'
 
 export interface Person {
   readonly name: string
   readonly home: string
 }
 
-/** All that is read. Without the rest the parser has no reason to run a command: it would ask nslookup for a domain. */
+/** All that is read. */
 const READ = ['hostname', 'user', 'port', 'identityfile', 'proxyjump', 'proxycommand']
 
 /** Every host that is named without a pattern, with what ssh would find for it: the first value wins, from the top. */
@@ -25,15 +25,68 @@ export function readSshConfig(text: string, person: Person): Listing {
     ...(within(/^match$/i) ? ['Match blocks are not read.'] : []),
     ...(within(/^include$/i) ? ['Include is not followed: import those files too.'] : []),
   ]
-  const known = config.filter(
-    (line) => 'param' in line && ('config' in line ? /^host$/i.test(line.param) : isRead(line)),
-  ) as SSHConfig
-  for (const line of known) if ('config' in line) line.config = line.config.filter(isRead) as SSHConfig
-  return { rows: [...aliases(text)].map(([alias, line]) => toRow(alias, line, known, person)), notes }
+  const found = aliases(text)
+  // Each is compared with each.
+  refuseTooMany(found.size)
+  const blocks = blocksOf(config)
+  return { rows: [...found].map(([alias, line]) => toRow(alias, line, valuesFor(alias, blocks), person)), notes }
 }
 
-function isRead(line: Line): boolean {
-  return 'param' in line && READ.includes(line.param.toLowerCase())
+/** Lines that stand for the hosts that the patterns name; null: for all. By names in lower case. */
+interface Block {
+  readonly patterns: readonly string[] | null
+  readonly values: readonly (readonly [key: string, value: string])[]
+}
+
+/**
+ * What is read, in its order. Looking it up is not left to the parser: it would ask nslookup for domains, run what a Match
+ * names, and take its time for every pattern.
+ */
+function blocksOf(config: SSHConfig): Block[] {
+  const valuesOf = (lines: readonly Line[]) =>
+    lines.flatMap((line): Block['values'] => {
+      if (!('param' in line)) return []
+      const [key, value] = [line.param.toLowerCase(), wordsOf(line)[0]]
+      return READ.includes(key) && value !== undefined ? [[key, value]] : []
+    })
+  return config.flatMap((line): Block[] => {
+    if (!('config' in line)) return [{ patterns: null, values: valuesOf([line]) }]
+    return /^host$/i.test(line.param) ? [{ patterns: wordsOf(line), values: valuesOf(line.config) }] : []
+  })
+}
+
+/** What ssh would find: the first value wins, from the top. */
+function valuesFor(alias: string, blocks: readonly Block[]): ReadonlyMap<string, string> {
+  const ours = blocks.filter(({ patterns }) => patterns === null || isNamed(alias, patterns))
+  return new Map(ours.flatMap(({ values }) => values).toReversed())
+}
+
+function wordsOf({ value }: Directive): readonly string[] {
+  return typeof value === 'string' ? [value] : value.map(({ val }) => val)
+}
+
+/** A pattern with a `!` excludes, whatever the others say. */
+function isNamed(alias: string, patterns: readonly string[]): boolean {
+  if (!patterns.some((pattern) => isLike(alias, pattern))) return false
+  return !patterns.some((pattern) => pattern.startsWith('!') && isLike(alias, pattern.slice(1)))
+}
+
+/** `*` and `?`. No regular expression: of many stars it would try every combination. */
+function isLike(text: string, pattern: string): boolean {
+  let [at, star, from] = [0, -1, 0]
+  for (let index = 0; index < text.length;) {
+    if (pattern[at] === '*') {
+      star = at++
+      from = index
+    } else if (pattern[at] === '?' || pattern[at] === text[index]) {
+      at++
+      index++
+    } else if (star !== -1) {
+      at = star + 1
+      index = ++from
+    } else return false
+  }
+  return /^\**$/.test(pattern.slice(at))
 }
 
 /** The names of hosts, each with the line where it stands first. */
@@ -49,10 +102,9 @@ function aliases(text: string): ReadonlyMap<string, number> {
   return found
 }
 
-function toRow(alias: string, line: number, config: SSHConfig, person: Person): Row {
-  const found = config.compute(alias, { ignoreCase: true, matchExec: false })
+function toRow(alias: string, line: number, found: ReadonlyMap<string, string>, person: Person): Row {
   const said = (key: string): string | undefined => {
-    const value = [found[key] ?? []].flat()[0]
+    const value = found.get(key)
     return value === undefined || /^none$/i.test(value) ? undefined : value
   }
   const problem = (field: string, why: string, hint: string): Problem => ({ line, name: alias, field, why, hint })
@@ -76,7 +128,7 @@ function toRow(alias: string, line: number, config: SSHConfig, person: Person): 
     line,
     cells: cells({
       name: alias,
-      host: found['hostname'] === undefined ? undefined : host,
+      host: found.has('hostname') ? host : undefined,
       username: user,
       port: port !== undefined && /^[0-9]{1,15}$/.test(port) ? Number(port) : port,
       key_path: key,

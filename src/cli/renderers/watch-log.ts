@@ -1,6 +1,5 @@
 import type { RecordedEvent } from '../../core/operation.ts'
-import { collapsed } from '../commands/logs.ts'
-import { eventLine } from '../event-words.ts'
+import { collapsed, eventLine } from '../event-words.ts'
 
 /** Of a longer log the end is kept: nothing in a watch of months may grow without an end. */
 const EVENTS_KEPT = 5_000

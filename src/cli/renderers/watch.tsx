@@ -68,6 +68,8 @@ export async function runWatch(updates: Updates, context: WatchContext): Promise
       interrupted = byInterrupt
       left.abort()
     },
+    // In raw mode Ctrl-Z is a key. Of a group that no shell looks after the system stops nothing, and it returns at once.
+    stop: () => process.kill(0, 'SIGTSTP'),
     attach: (id) => {
       attach = id
       left.abort()

@@ -29,6 +29,8 @@ export function cleanDeviceLine(text: string): string {
 /** As it would be typed into a shell. */
 export function quoted(name: string): string {
   const safe = clean(name)
+  // Between single quotes nothing has a meaning but their end.
+  if (/["$`\\!]/.test(safe)) return `'${safe.replaceAll("'", `'\\''`)}'`
   return /[^\w.@:/+-]/.test(safe) ? `"${safe}"` : safe
 }
 

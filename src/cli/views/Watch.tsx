@@ -1,4 +1,4 @@
-import { useInput, useStdin, type Key } from 'ink'
+import { useApp, useInput, useStdin, type Key } from 'ink'
 import { useEffect, useState } from 'react'
 import { isLook, isSettled, maybeSent, needsAcknowledgement, type Operation } from '../../core/operation.ts'
 import { sanitise } from '../../core/text.ts'
@@ -29,6 +29,8 @@ export interface WatchActions {
   /** From now on frames carry the log of this operation; null: of none. */
   readonly openLog: (id: string | null) => void
   readonly leave: (interrupted: boolean) => void
+  /** Returns when the shell says `fg`. */
+  readonly stop: () => void
   /** Leaves, to follow this operation alone. */
   readonly attach: (id: string) => void
 }
@@ -63,6 +65,7 @@ export function Watch(props: {
   const [question, setQuestion] = useState<Question | null>(null)
   const [notice, setNotice] = useState<{ readonly text: string; readonly until: number } | null>(null)
   const { isRawModeSupported } = useStdin()
+  const { suspendTerminal } = useApp()
 
   const shown = paused ?? frame
   const left = filter === '' ? shown.rows : shown.rows.filter((row) => matches(row, filter))
@@ -128,6 +131,7 @@ export function Watch(props: {
   useInput(
     (input, key) => {
       if (key.ctrl && input === 'c') return actions.leave(true)
+      if (key.ctrl && input === 'z') return void suspendTerminal(actions.stop)
       selection.touch()
       if (question) {
         setQuestion(null)
