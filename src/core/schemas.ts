@@ -21,7 +21,7 @@ const id = z.int().positive()
 const operationId = z.string().regex(/^([a-z]-?[0-9a-z]{0,12}|last)$/, 'is not an operation id')
 const name = z
   .string()
-  .regex(/^[A-Za-z][A-Za-z0-9._-]{0,62}$/, 'a name starts with a letter, then letters, digits, . _ and -, at most 63')
+  .regex(/^[A-Za-z][A-Za-z0-9._-]{0,62}$/, 'must start with a letter, then letters, digits, . _ and -, at most 63')
   .refine((text) => text !== 'last', '"last" is a reserved word')
 const host = z
   .string()

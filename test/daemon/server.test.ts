@@ -163,7 +163,7 @@ describe('requests', () => {
       'Unrecognized key: "force"',
     ],
     ['a port of 70000', { name: 'x', host: 'x', username: 'x', port: 70_000 }, 'port: is above 65535'],
-    ['a name with a newline', { name: 'x\ny', host: 'x', username: 'x' }, 'name: a name starts with a letter'],
+    ['a name with a newline', { name: 'x\ny', host: 'x', username: 'x' }, 'name: must start with a letter'],
     ['__proto__', JSON.parse('{"name":"x","host":"x","username":"x","__proto__":{"port":1}}'), '__proto__'],
     ['binary', Buffer.from('x'), 'expected string'],
     ['nothing', null, 'expected object'],
