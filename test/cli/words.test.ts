@@ -80,6 +80,16 @@ describe('ps', () => {
   })
 })
 
+describe('a list on a narrow terminal', () => {
+  it('cuts what is done there, and nothing else', () => {
+    const lines = psLines([sampleRestart().operation], NOW, 80)
+    expect(lines).toEqual([
+      'OP        CONNECTION  WHAT               BY     STARTED   STATE  PCT   LEFT',
+      'r-7k2m9q  cucm-pub    restart "Cisco T~  alice  14:02:11  done   100%  in 3m41s',
+    ])
+  })
+})
+
 describe('what waits for a device', () => {
   const queued = scene('r-7k2m9r', 'cucm-pub', '14:02:20', [], { after: 'r-7k2m9q' })
 

@@ -9,6 +9,7 @@ import { connectionLines, holdWords } from '../connection-words.ts'
 import { FIRST_STEPS } from '../first-steps.ts'
 import { toConnectionJson, toTime } from '../json-documents.ts'
 import { findOperation, isOperationId } from '../operations.ts'
+import { resultColumns } from '../renderers/choose.ts'
 import { toOperationJson } from '../renderers/json.ts'
 import { clean, clock, describe, isFailure, standingAt, stateWord, verdictWord } from '../renderers/words.ts'
 import { runningWords, sentence } from '../renderers/verdict.ts'
@@ -164,7 +165,9 @@ async function sayConnection(context: Context, client: Client, connection: Conne
       `${operation.id}  ${describe(operation)} by ${clean(operation.createdBy)}: ${runningWords(operation, now)}`,
     )
   }
-  if (over.length > 0) for (const line of ['', ...historyLines(over)]) context.print(line)
+  if (over.length > 0)
+    for (const line of ['', ...historyLines(over, resultColumns(context.io.stdout, context.io.env))])
+      context.print(line)
   return 0
 }
 
