@@ -121,6 +121,10 @@ describe('history', () => {
     ])
   })
 
+  it('says once where an operation stands', () => {
+    expect(operationLines(STARTING, NOW)).toContain('state      starting, 71 %, about 1m40s left')
+  })
+
   it('has both endings of an outcome that was proved later, and no time that nobody measured', () => {
     expect(historyLines([VERIFIED.operation]).at(-1)).toBe(
       '2026-11-22 13:58  r-7k3a1x  cuc-1       restart "Cisco Tomcat"  alice  -     ok; unknown until verified 2026-11-22 15:10 by bob',
