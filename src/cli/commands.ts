@@ -68,8 +68,8 @@ const RESTART: CommandSpec = {
   notes: [
     'Several targets run one after the other, and none is begun after the first that does not complete.',
     'Two or more targets, or a glob: lists them and asks; without a terminal say --yes.',
-    'queue: one operation can wait for a device. When its turn comes it is checked again: a hold or an unknown outcome',
-    'ends it with exit 5, and nothing is sent. Until then "vosctl cancel" takes it out.',
+    'queue: one operation can wait for a device. When its turn comes it is checked again: a hold or an unknown outcome ' +
+      'ends it with exit 5, and nothing is sent. Until then "vosctl cancel" takes it out.',
   ],
   exits: [0, 1, 3, 4, 5, 6, 8],
   see: ['test', 'attach', 'watch', 'cancel'],
@@ -227,10 +227,10 @@ const HISTORY: CommandSpec = {
     NO_PAGER,
   ],
   notes: [
-    'What was cancelled or interrupted before anything was sent did not go wrong. Nor did a look (verify) that found no',
-    'answer. WHEN is the start.',
-    '--stats: RUNS are restarts that ended after their command may have been sent, FAILED those of them that failed or are',
-    'unknown; NOT SENT counts the others. P50 and P90 are of those that completed: half, and nine of ten, took no longer.',
+    'What was cancelled or interrupted before anything was sent did not go wrong. Nor did a look (verify) that found no ' +
+      'answer. WHEN is the start.',
+    '--stats: RUNS are restarts that ended after their command may have been sent, FAILED those of them that failed or are ' +
+      'unknown; NOT SENT counts the others. P50 and P90 are of those that completed: half, and nine of ten, took no longer.',
     'LAST 20: the newest on the right, from . (short) to # (the longest of them); x failed, ? unknown, + done, not timed.',
     'How long history is kept is a setting: vosctl help environment',
   ],

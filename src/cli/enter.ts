@@ -14,11 +14,15 @@ export async function enter(argv: readonly string[], io: Io, leaving: Leaving): 
     }
   }
   if (argv.length === 0 || argv.some((word) => ['help', '--help', '-h'].includes(word))) {
-    const { helpRequest } = await import('./help-request.ts')
+    const [{ helpRequest }, { foldPage }, { resultColumns }] = await Promise.all([
+      import('./help-request.ts'),
+      import('./help.ts'),
+      import('./renderers/choose.ts'),
+    ])
     const page = helpRequest(argv, io.env)
     if (page) {
       const print = createLineWriter(io.stdout)
-      for (const line of page.lines) print(line)
+      for (const line of foldPage(page.lines, resultColumns(io.stdout, io.env))) print(line)
       return page.status
     }
   }

@@ -9,7 +9,7 @@ import type { Missed, Renderer, Update, Updates } from './follow.ts'
 import { LeftError, statusOfSignal, type LeaveSignal } from './leaving.ts'
 import { only } from './only.ts'
 import { readEvents } from './operations.ts'
-import { choose, terminalSize, type Choice } from './renderers/choose.ts'
+import { choose, resultColumns, terminalSize, type Choice } from './renderers/choose.ts'
 import { toOperationJson } from './renderers/json.ts'
 import { renderJsonl } from './renderers/jsonl.ts'
 import { renderNone } from './renderers/none.ts'
@@ -59,6 +59,12 @@ export function beginDeparture({ leaving, flags }: Context): Departure {
     left: left.signal,
     [Symbol.dispose]: () => left[Symbol.dispose](),
   }
+}
+
+/** How a command ends that carries no verdict: by a signal, by its own --timeout, or because it was over. */
+export function statusOfDeparture({ signal }: Departure): ExitStatus {
+  if (signal.reason instanceof LeftError) return statusOfSignal(signal.reason.signal)
+  return exitStatus(signal.aborted ? 'pending' : 'ok')
 }
 
 /** The smallest room that shows all of them. */
@@ -230,7 +236,13 @@ function sayFarewell(
   sayLeft(context, followed, operations)
   const open = operations.filter((operation) => !isSettled(operation))
   if (reason instanceof LeftError) {
-    if (!isMachine(context.flags)) context.note(farewellLine(open, followed.batch, reason.signal, context.now()))
+    if (!isMachine(context.flags)) {
+      const line = farewellLine(open, followed.batch, reason.signal, context.now())
+      // A line each, where the terminal would break a command in two.
+      const columns = resultColumns(context.io.stderr, context.io.env)
+      const lines = line.length < columns ? [line] : line.split(/ (?=Back: )| {3}(?=Stop: )/)
+      lines.forEach((part, index) => context.note(index === 0 ? part : `  ${part}`))
+    }
     return statusOfSignal(reason.signal)
   }
   if (!isMachine(context.flags)) {

@@ -2,13 +2,14 @@ import { EXIT_TABLE } from '../core/errors.ts'
 import type { CommandSpec, FlagSpec } from './command-spec.ts'
 import { COMMANDS, GROUPS, TOPIC_NAMES } from './commands.ts'
 import { GLOBAL_FLAGS } from './global-flags.ts'
+import { fold } from './renderers/width.ts'
 import { fields, table } from './table.ts'
 
 export function overview(): string[] {
   return [
     'Restart services on appliances, once, and see what happens.',
     '',
-    '  vosctl demo                                see it work on a simulated appliance',
+    '  vosctl demo                                see it work on a simulated cluster',
     '  vosctl restart cucm-pub -s "Cisco Tomcat"  restart and follow',
     '  vosctl watch                               live view, for a tmux pane',
     '',
@@ -85,6 +86,15 @@ export function helpPage(words: readonly string[]): string[] | null {
   return found ? commandHelp(found, parents.slice(0, -1)) : null
 }
 
+/** The page for a terminal of so many columns. Examples stay whole, to be copied. */
+export function foldPage(page: readonly string[], columns: number): string[] {
+  let isExample = false
+  return page.flatMap((line) => {
+    if (!line.startsWith(' ')) isExample = line === 'Examples'
+    return isExample ? [line] : fold(line, columns - 1)
+  })
+}
+
 function exitCodes(): string[] {
   const rows = EXIT_TABLE.map(({ status, name, means, touched }) => [String(status), name, touched, means])
   return [
@@ -92,8 +102,8 @@ function exitCodes(): string[] {
     '',
     ...table(['EXIT', 'NAME', 'TOUCHED', 'MEANS'], rows),
     '',
-    "watch, ps, status, history and logs never carry an operation's verdict; restart, attach, wait,",
-    'test and verify always do.',
+    "watch, ps, status, history and logs never carry an operation's verdict; restart, attach, wait, test and verify " +
+      'always do.',
     'Several targets: the status that all share, otherwise 9.',
   ]
 }
@@ -119,8 +129,8 @@ function environment(): string[] {
       ['COLUMNS, LINES', 'where the terminal reports 0 x 0'],
     ]),
     '',
-    'Home is the password entry, not $HOME: sudo and cron disagree about the latter, and two',
-    'state directories could restart one device twice.',
+    'Home is the password entry, not $HOME: sudo and cron disagree about the latter, and two state directories could ' +
+      'restart one device twice.',
     '',
     'Settings: ~/.config/vosctl/config.yaml, read when the daemon starts. What it does not know is an error (exit 2).',
     '',
@@ -132,12 +142,13 @@ function cron(): string[] {
   return [
     'From cron: quiet on success, everything a person needs otherwise.',
     '',
+    'Examples',
     '  30 3 * * 0  /usr/local/bin/vosctl restart cucm-pub -q --reason "weekly" --timeout 30m',
     '',
     'Run by several machines, or again by hand: --if-recent skip:6h exits 0 when it completed in the last 6 hours.',
     'Exit 4 (busy), 5 (held), 6 (unreached) and 7 (daemon) mean that the device was not touched.',
-    'Exit 3 (unknown) holds the connection until "vosctl verify" finds proof or somebody says "vosctl ack": the next run is',
-    'refused with 5. So is every run while somebody keeps hands off with "vosctl hold".',
+    'Exit 3 (unknown) holds the connection until "vosctl verify" finds proof or somebody says "vosctl ack": the next run ' +
+      'is refused with 5. So is every run while somebody keeps hands off with "vosctl hold".',
     'A refused login holds it too, so that cron cannot lock the account.',
     'Several targets need --yes. PATH is short in cron: name vosctl in full.',
     'The line for this machine, and the proof that it reaches your daemon: vosctl doctor --cron',

@@ -5,7 +5,7 @@ import { renderLive } from '../../src/cli/renderers/ink.tsx'
 import { FollowMany } from '../../src/cli/views/FollowMany.tsx'
 import { FollowOne } from '../../src/cli/views/FollowOne.tsx'
 import { displayWidth } from '../../src/cli/renderers/width.ts'
-import { titleLine } from '../../src/cli/views/follow-lines.ts'
+import { titleLines } from '../../src/cli/views/follow-lines.ts'
 import { isSettled, type Operation } from '../../src/core/operation.ts'
 import {
   at,
@@ -123,9 +123,18 @@ describe('one operation', () => {
   })
 
   test('the title names the device and the time', () => {
-    expect(titleLine([sampleRestart().operation], null)).toBe(
+    expect(titleLines([sampleRestart().operation], null)).toEqual([
       'r-7k2m9q  restart "Cisco Tomcat" on cucm-pub (10.10.0.10)   accepted 14:02:11',
-    )
+    ])
+  })
+
+  test('the title is never broken by a terminal of 80 columns', () => {
+    const { operation } = sampleRestart()
+    const address = { ...operation, device: '127.0.0.1:35243' }
+    expect(titleLines([address], null, 80)).toEqual([
+      'r-7k2m9q  restart "Cisco Tomcat" on cucm-pub (127.0.0.1:35243)',
+      '          accepted 14:02:11',
+    ])
   })
 })
 
@@ -182,9 +191,9 @@ describe('several operations', () => {
   })
 
   test('the title counts the connections', () => {
-    expect(titleLine(operations, 'b-41g0')).toBe(
+    expect(titleLines(operations, 'b-41g0')).toEqual([
       'b-41g0  restart nginx on 12 connections, 3 at a time   accepted 14:05:00',
-    )
+    ])
   })
 })
 

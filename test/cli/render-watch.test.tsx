@@ -234,7 +234,7 @@ describe('the screen', () => {
     board.know({ connections: 0, holds: 0 })
     expect(screen(board.frame(now), [80, 24]).slice(3, 5)).toEqual([
       'No connections yet.',
-      '  See it work first      vosctl demo',
+      '  See it work first  vosctl demo',
     ])
   })
 

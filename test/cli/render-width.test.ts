@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { cut, displayWidth, fit, spread } from '../../src/cli/renderers/width.ts'
+import { cut, displayWidth, fit, fold, spread } from '../../src/cli/renderers/width.ts'
 
 test.each([
   ['nginx', 5],
@@ -33,4 +33,20 @@ test('fit gives exactly the width, on either side', () => {
 test('the left end gives way to the right one', () => {
   expect(spread('vosctl watch', 'live', 20)).toBe('vosctl watch    live')
   expect(spread('vosctl watch', 'live', 12)).toBe('vosctl~ live')
+})
+
+test.each([
+  ['short', ['short']],
+  ['A sentence that is longer than the line', ['A sentence that is', '  longer than the', '  line']],
+  ['-d  ends', ['-d  ends']],
+  ['  with-a-word-that-no-line-holds here', ['  with-a-word-that-no-line-holds', '    here']],
+])('%j is folded at spaces', (line, expected) => {
+  expect(fold(line, 20)).toEqual(expected)
+})
+
+test('what is folded goes on under the text behind the first gap, while that leaves room', () => {
+  expect(fold('  -d, --detach  print the operation id and leave', 42)).toEqual([
+    '  -d, --detach  print the operation id and',
+    '                leave',
+  ])
 })

@@ -80,6 +80,16 @@ describe('ps', () => {
   })
 })
 
+describe('a list on a narrow terminal', () => {
+  it('cuts what is done there, and nothing else', () => {
+    const lines = psLines([sampleRestart().operation], NOW, 80)
+    expect(lines).toEqual([
+      'OP        CONNECTION  WHAT               BY     STARTED   STATE  PCT   LEFT',
+      'r-7k2m9q  cucm-pub    restart "Cisco T~  alice  14:02:11  done   100%  in 3m41s',
+    ])
+  })
+})
+
 describe('what waits for a device', () => {
   const queued = scene('r-7k2m9r', 'cucm-pub', '14:02:20', [], { after: 'r-7k2m9q' })
 
@@ -109,6 +119,10 @@ describe('history', () => {
       'WHEN              OP        CONNECTION  WHAT                    BY     TOOK   VERDICT',
       '2026-11-22 13:58  r-7k3a1x  cuc-1       restart "Cisco Tomcat"  alice  1m12s  unknown, accepted',
     ])
+  })
+
+  it('says once where an operation stands', () => {
+    expect(operationLines(STARTING, NOW)).toContain('state      starting, 71 %, about 1m40s left')
   })
 
   it('has both endings of an outcome that was proved later, and no time that nobody measured', () => {

@@ -56,7 +56,9 @@ describe.skipIf(tmux === null)('restart on a terminal (needs tmux)', { timeout: 
     await terminal.shows('STOPPING')
     terminal.press('C-c')
     const left = await terminal.shows('status 130')
-    expect(left).toMatch(/\^C left r-\w{6} running on cucm-pub \(.+\)\. Back: vosctl attach r-\w{6} {3}Stop: vosctl/)
+    expect(left).toMatch(
+      /\^C left r-\w{6} running on cucm-pub \(.+\)\.\n {2}Back: vosctl attach r-\w{6}\n {2}Stop: vosctl/,
+    )
     expect(left).not.toContain('Ctrl-C leaves')
     terminal.line(`clear; ${vosctl} attach last; echo status $?`)
     const after = await terminal.shows('status 0')

@@ -93,7 +93,8 @@ async function offerTheRest(context: Context, client: Client, added: ConnectionV
 
 function sayNext(context: Context, name: string): ExitStatus {
   const steps = [`vosctl connections trust ${name}`, `vosctl credentials set ${name}`, `vosctl test ${name}`]
-  context.note(`Before it can be used: ${steps.join('; ')}`)
+  // A line each: one that is wrapped by the terminal is not seen as three commands.
+  for (const line of ['Before it can be used:', ...steps.map((step) => `  ${step}`)]) context.note(line)
   return 0
 }
 

@@ -6,6 +6,7 @@ import type { Client } from '../client.ts'
 import { isMachine, printJson, type Context } from '../context.ts'
 import { toListJson, toStatisticsJson } from '../json-documents.ts'
 import { printPaged, type PagerOptions } from '../pager.ts'
+import { resultColumns } from '../renderers/choose.ts'
 import { clean, describe, tookMs, verdictWord } from '../renderers/words.ts'
 import { chooseTargets } from '../selection.ts'
 import { table } from '../table.ts'
@@ -55,8 +56,10 @@ async function sayHistory(
     printJson(context, toListJson(operations, context.now(), client.info.version))
   } else if (context.flags.output === 'name') {
     for (const { id } of operations) context.print(id)
-  } else if (operations.length > 0) await printPaged(context, historyLines(operations), options)
-  else {
+  } else if (operations.length > 0) {
+    const lines = historyLines(operations, resultColumns(context.io.stdout, context.io.env))
+    await printPaged(context, lines, options)
+  } else {
     const what = options.failed ? 'gone wrong' : 'finished'
     context.note(`Nothing has ${what}${options.since === undefined ? ' yet' : ' since then'}.`)
   }
@@ -69,7 +72,7 @@ function laterWords({ acknowledged, verified }: Operation): string {
   return acknowledged ? ', accepted' : ''
 }
 
-export function historyLines(operations: readonly Operation[]): string[] {
+export function historyLines(operations: readonly Operation[], columns = Number.POSITIVE_INFINITY): string[] {
   const rows = operations.map((operation) => {
     const took = tookMs(operation)
     return [
@@ -82,7 +85,7 @@ export function historyLines(operations: readonly Operation[]): string[] {
       verdictWord(operation) + laterWords(operation),
     ]
   })
-  return table(['WHEN', 'OP', 'CONNECTION', 'WHAT', 'BY', 'TOOK', 'VERDICT'], rows)
+  return table(['WHEN', 'OP', 'CONNECTION', 'WHAT', 'BY', 'TOOK', 'VERDICT'], rows, { gives: 'WHAT', columns })
 }
 
 async function sayStatistics(

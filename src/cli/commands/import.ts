@@ -122,8 +122,8 @@ function sayResult(context: Context, plan: Plan, count: number): void {
   context.print(count === 0 ? `nothing to import: ${countWords(plan)}` : `imported: ${countWords(plan)}`)
   const next = plan.added.find(({ input }) => !input.hostKey)?.input.name
   if (next === undefined || !isInteractive(context)) return
-  const steps = ['connections trust', 'credentials set', 'test'].map((words) => `vosctl ${words} ${clean(next)}`)
-  context.note(`Before a new one can be used: ${steps.join('; ')}`)
+  const steps = ['connections trust', 'credentials set', 'test'].map((words) => `  vosctl ${words} ${clean(next)}`)
+  for (const line of ['Before a new one can be used:', ...steps]) context.note(line)
 }
 
 function sayDocument(context: Context, plan: Plan, imported: boolean): void {

@@ -3,8 +3,7 @@ import { isSettled, type Operation, type RecordedEvent } from '../../core/operat
 import type { Client } from '../client.ts'
 import { printJson, type Context } from '../context.ts'
 import { collapsed, eventLine } from '../event-words.ts'
-import { beginDeparture, roomFor } from '../follow-operations.ts'
-import { LeftError, statusOfSignal } from '../leaving.ts'
+import { beginDeparture, roomFor, statusOfDeparture } from '../follow-operations.ts'
 import { findOperation, findOperations, isBatchId, readEvents } from '../operations.ts'
 import { only } from '../only.ts'
 import { printPaged, type PagerOptions } from '../pager.ts'
@@ -85,7 +84,5 @@ async function followLog(
     const ended = update.type === 'event' ? isSettled(update.operation) : update.operations.every(isSettled)
     if (ended) return 0
   }
-  const { reason } = departure.signal
-  if (reason instanceof LeftError) return statusOfSignal(reason.signal)
-  return departure.signal.aborted ? 8 : 0
+  return statusOfDeparture(departure)
 }

@@ -4,6 +4,7 @@ import { formatDuration } from '../../core/duration.ts'
 import { isMachine, listConnections, printJson, type Context } from '../context.ts'
 import { FIRST_STEPS } from '../first-steps.ts'
 import { toListJson } from '../json-documents.ts'
+import { resultColumns } from '../renderers/choose.ts'
 import { clean, describe, remainingWords, standingAt, stateWord, tookMs } from '../renderers/words.ts'
 import { table } from '../table.ts'
 import { momentWords, ordinal } from '../times.ts'
@@ -18,7 +19,8 @@ export async function ps(context: Context): Promise<ExitStatus> {
   } else if (context.flags.output === 'name') {
     for (const { id } of sorted) context.print(id)
   } else if (sorted.length > 0) {
-    for (const line of psLines(sorted, context.now())) context.print(line)
+    for (const line of psLines(sorted, context.now(), resultColumns(context.io.stdout, context.io.env)))
+      context.print(line)
   } else if ((await listConnections(client)).length === 0) {
     for (const line of FIRST_STEPS) context.print(line)
   } else context.note('Nothing is running, and nothing ended in the last 5 minutes.')
@@ -37,7 +39,7 @@ export function inOrder(operations: readonly Operation[]): Operation[] {
   )
 }
 
-export function psLines(operations: readonly Operation[], now: number): string[] {
+export function psLines(operations: readonly Operation[], now: number, columns = Number.POSITIVE_INFINITY): string[] {
   const rows = operations.map((operation) => {
     const { percent, known, lateMs } = standingAt(operation, now)
     const runs = operation.beganAt !== null && !isSettled(operation)
@@ -52,7 +54,7 @@ export function psLines(operations: readonly Operation[], now: number): string[]
       leftWords(operation, operations, now),
     ]
   })
-  return table(['OP', 'CONNECTION', 'WHAT', 'BY', 'STARTED', 'STATE', 'PCT', 'LEFT'], rows)
+  return table(['OP', 'CONNECTION', 'WHAT', 'BY', 'STARTED', 'STATE', 'PCT', 'LEFT'], rows, { gives: 'WHAT', columns })
 }
 
 /** What is left of it: time, the place in its row, or a person's look. */

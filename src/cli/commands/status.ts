@@ -9,8 +9,9 @@ import { connectionLines, holdWords } from '../connection-words.ts'
 import { FIRST_STEPS } from '../first-steps.ts'
 import { toConnectionJson, toTime } from '../json-documents.ts'
 import { findOperation, isOperationId } from '../operations.ts'
+import { resultColumns } from '../renderers/choose.ts'
 import { toOperationJson } from '../renderers/json.ts'
-import { clean, clock, describe, isFailure, standingAt, stateWord, verdictWord } from '../renderers/words.ts'
+import { clean, clock, describe, isFailure, standingAt, verdictWord } from '../renderers/words.ts'
 import { runningWords, sentence } from '../renderers/verdict.ts'
 import { fields } from '../table.ts'
 import { findTarget, unknownTarget } from '../targets.ts'
@@ -164,7 +165,9 @@ async function sayConnection(context: Context, client: Client, connection: Conne
       `${operation.id}  ${describe(operation)} by ${clean(operation.createdBy)}: ${runningWords(operation, now)}`,
     )
   }
-  if (over.length > 0) for (const line of ['', ...historyLines(over)]) context.print(line)
+  if (over.length > 0)
+    for (const line of ['', ...historyLines(over, resultColumns(context.io.stdout, context.io.env))])
+      context.print(line)
   return 0
 }
 
@@ -187,10 +190,7 @@ export function operationLines(operation: Operation, now: number): string[] {
     ['by', `${clean(createdBy)}, ${moment(operation.startedAt)}`],
     ...(reason === null ? [] : [['reason', clean(reason)] as const]),
     ...position,
-    [
-      'state',
-      isSettled(operation) ? verdictWord(operation) : `${stateWord(operation)}: ${runningWords(operation, now)}`,
-    ],
+    ['state', isSettled(operation) ? verdictWord(operation) : runningWords(operation, now)],
     ['steps', steps],
     ['sent', moment(sentAt)],
     ['touched', { none: 'no', possible: 'perhaps', confirmed: 'yes' }[operation.effect]],

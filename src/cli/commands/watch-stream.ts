@@ -2,9 +2,8 @@ import type { ExitStatus } from '../../core/errors.ts'
 import type { Operation, RecordedEvent } from '../../core/operation.ts'
 import type { Client } from '../client.ts'
 import type { Context } from '../context.ts'
-import type { Departure } from '../follow-operations.ts'
+import { statusOfDeparture, type Departure } from '../follow-operations.ts'
 import type { Missed } from '../follow.ts'
-import { LeftError, statusOfSignal } from '../leaving.ts'
 import { passedEvents } from '../missed.ts'
 import { EventLines } from '../renderers/jsonl.ts'
 import { stdoutGone } from '../stdout-gone.ts'
@@ -27,9 +26,8 @@ export async function streamEvents(
     }
     lines.take(update, isOurs)
   }
-  const { reason } = departure.signal
   lines.say('bye', { message: 'the operations go on' })
-  return reason instanceof LeftError ? statusOfSignal(reason.signal) : 0
+  return statusOfDeparture(departure)
 }
 
 async function missedBy(client: Client, from: number, missed: readonly RecordedEvent[] | null): Promise<Missed> {

@@ -2,8 +2,8 @@ import { VosError, type ExitStatus } from '../../core/errors.ts'
 import type { Client } from '../client.ts'
 import { listConnections, type Context } from '../context.ts'
 import type { Update, Updates } from '../follow.ts'
-import { beginDeparture, choiceOf, type Departure } from '../follow-operations.ts'
-import { LeftError, statusOfSignal } from '../leaving.ts'
+import { beginDeparture, choiceOf, statusOfDeparture, type Departure } from '../follow-operations.ts'
+import { statusOfSignal } from '../leaving.ts'
 import { refuseFromForPeople, type FromOptions } from '../missed.ts'
 import { readEvents } from '../operations.ts'
 import { currentUser } from '../paths.ts'
@@ -79,9 +79,7 @@ async function draw(context: Context, client: Client, updates: Updates, departur
   if (!context.flags.quiet) context.note(`left watch: ${running} running, ${late} late`)
   // From here on it is an attach like any other: it ends with the verdict.
   if (end.attach !== null) return await attach(context, end.attach, {})
-  const { reason } = departure.signal
-  if (reason instanceof LeftError) return statusOfSignal(reason.signal)
-  return interrupted ? statusOfSignal('SIGINT') : 0
+  return interrupted ? statusOfSignal('SIGINT') : statusOfDeparture(departure)
 }
 
 async function sentence(act: () => Promise<string>): Promise<string> {

@@ -100,6 +100,11 @@ export function terminalSize(terminal: Terminal, env: NodeJS.ProcessEnv): Termin
   }
 }
 
+/** How wide a line of results may be; off a terminal as wide as it is, for grep and for pages of another width. */
+export function resultColumns(stdout: Terminal, env: NodeJS.ProcessEnv): number {
+  return (stdout.isTTY && terminalSize(stdout, env).columns) || Number.POSITIVE_INFINITY
+}
+
 /** Is this variable set to anything that means yes? */
 export function isOn(value: string | undefined): boolean {
   return value !== undefined && !['', '0', 'false', 'no'].includes(value.toLowerCase())

@@ -2,7 +2,8 @@ import { render } from 'ink'
 import { isSettled, type Operation } from '../../core/operation.ts'
 import type { Renderer } from '../follow.ts'
 import { Follow, type FollowFrame } from '../views/Follow.tsx'
-import { titleLine } from '../views/follow-lines.ts'
+import { titleLines } from '../views/follow-lines.ts'
+import { terminalSize } from './choose.ts'
 import { followToEnd } from './follow-to-end.ts'
 import { createFrames } from './frames.ts'
 import { guardStream } from './line-writer.ts'
@@ -32,7 +33,8 @@ export const renderLive: Renderer = async (follow, io) => {
 
   guardStream(screen)
   const several = follow.operations.length > 1
-  screen.write(`${titleLine(follow.operations, several ? follow.batch : null)}\n${several ? '\n' : ''}`)
+  const title = titleLines(follow.operations, several ? follow.batch : null, terminalSize(screen, io.env).columns)
+  screen.write([...title, ...(several ? [''] : []), ''].join('\n'))
   const app = render(<Follow frames={frames} env={io.env} />, {
     stdout: screen,
     stdin: io.stdin,

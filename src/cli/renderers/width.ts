@@ -39,6 +39,27 @@ export function spread(left: string, right: string, width: number): string {
   return room < 1 ? cut(right, width) : `${fit(left, room)} ${right}`
 }
 
+/**
+ * The line in lines of at most `width` cells, broken at spaces. What follows stands under the text behind the first gap,
+ * or two cells in where that leaves too little room. A longer word stays whole.
+ */
+export function fold(line: string, width: number): string[] {
+  if (displayWidth(line) <= width) return [line]
+  const start = line.search(/\S/)
+  const gap = /\S {2,}(?=\S)/.exec(line)
+  const behind = gap ? gap.index + gap[0].length : 0
+  const hang = behind > 0 && behind <= width - 24 ? behind : start + 2
+  const lines: string[] = []
+  // Gaps stay as they are: only where a line ends is a space nothing.
+  for (const [word] of line.matchAll(/ *[^ ]+/g)) {
+    const last = lines.at(-1)
+    const whole = (last ?? '') + word
+    if (last === undefined || displayWidth(whole) <= width) lines.splice(-1, 1, whole)
+    else lines.push(' '.repeat(hang) + word.trimStart())
+  }
+  return lines
+}
+
 function graphemes(text: string): string[] {
   segmenter ??= new Intl.Segmenter(undefined, { granularity: 'grapheme' })
   return Array.from(segmenter.segment(text), ({ segment }) => segment)

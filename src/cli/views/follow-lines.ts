@@ -1,6 +1,6 @@
 import { formatDuration } from '../../core/duration.ts'
 import { isLook, isSettled, type Operation, type Phase } from '../../core/operation.ts'
-import { cut } from '../renderers/width.ts'
+import { cut, displayWidth, fold } from '../renderers/width.ts'
 import {
   agoWords,
   bar,
@@ -20,16 +20,28 @@ import {
 /** The lines of the live part of `restart` and `attach`, as text: what is drawn is what is tested. */
 
 /** `r-7k2m9q  restart "Cisco Tomcat" on cucm-pub (10.10.0.10)   accepted 14:02:11`: stands above the live part for ever. */
-export function titleLine(operations: readonly Operation[], batch: string | null): string {
+export function titleLines(
+  operations: readonly Operation[],
+  batch: string | null,
+  columns = Number.POSITIVE_INFINITY,
+): string[] {
+  const [what, accepted] = titleWords(operations, batch)
+  const line = `${what}   ${accepted}`
+  // Where it would be broken by the terminal, the time stands below, under the words behind the id.
+  if (displayWidth(line) < columns) return [line]
+  return [...fold(what, columns - 1), `${' '.repeat(what.indexOf('  ') + 2)}${accepted}`]
+}
+
+function titleWords(operations: readonly Operation[], batch: string | null): [what: string, accepted: string] {
   const [first] = operations
-  if (!first) return ''
+  if (!first) return ['', '']
   const accepted = `accepted ${clock(Math.min(...operations.map(({ startedAt }) => startedAt)))}`
   if (operations.length === 1 && batch === null) {
-    return `${first.id}  ${describe(first)} on ${clean(first.connection.name)} (${deviceWords(first)})   ${accepted}`
+    return [`${first.id}  ${describe(first)} on ${clean(first.connection.name)} (${deviceWords(first)})`, accepted]
   }
   const kinds = new Set(operations.map((operation) => describe(operation)))
   const what = kinds.size === 1 ? describe(first) : 'different work'
-  return `${batch === null ? '' : `${batch}  `}${what} on ${connectionsWords(operations)}   ${accepted}`
+  return [`${batch === null ? '' : `${batch}  `}${what} on ${connectionsWords(operations)}`, accepted]
 }
 
 interface Step {
