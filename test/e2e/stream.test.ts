@@ -41,6 +41,12 @@ async function restarted(rig: Rig): Promise<string> {
   return (JSON.parse(stdout) as { id: string }).id
 }
 
+it('a stream whose --timeout ends says goodbye and exits 8', { timeout: 60_000 }, async () => {
+  const watch = stream(new Rig(), ['watch', '--timeout', '1s'])
+  expect((await watch.ended).status).toBe(8)
+  expect(watch.lines().at(-1)).toMatchObject({ type: 'bye' })
+})
+
 describe('a stream that was cut', { timeout: 60_000 }, () => {
   it('goes on with --from: every event of the journal once and in order', async () => {
     const rig = new Rig()
