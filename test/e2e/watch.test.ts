@@ -63,6 +63,27 @@ describe.skipIf(tmux === null)('watch on a terminal (needs tmux)', { timeout: 4 
     expect(terminal.erasures()).toEqual([])
   }
 
+  test.concurrent(
+    'what somebody else writes on the terminal is gone after Ctrl-L, and after a resize',
+    async (context) => {
+      const { expect } = context
+      const { terminal } = await openWatch(80, 24, context)
+      // As `wall` does: over the counts, and on a row in which there is nothing.
+      const scribble = async () => {
+        writeFileSync(terminal.tty, '\u001b7\u001b[2;1HSCRIBBLE\u001b[15;20HSCRIBBLE\u001b8')
+        await terminal.shows('SCRIBBLE')
+      }
+      const isClean = (screen: string) => isLive(screen) && screen.includes('cucm-pub') && !screen.includes('SCRIBBLE')
+      await scribble()
+      terminal.press('C-l')
+      await terminal.until('a clean screen', isClean)
+      await scribble()
+      terminal.resize(100, 30)
+      expect(await terminal.until('a clean screen', isClean)).toContain('1 running')
+      expect(terminal.erasures()).toEqual([])
+    },
+  )
+
   test.concurrent('ten resizes leave one header, and q gives the shell back as it was', async (context) => {
     const { expect } = context
     const { terminal } = await openWatch(80, 24, context)

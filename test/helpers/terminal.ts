@@ -55,6 +55,11 @@ export class Terminal extends Tmux {
     return `TMUX= ${tmux} -S ${this.file} attach`
   }
 
+  /** What is written to this file appears on the terminal, as another program's words do. */
+  get tty(): string {
+    return this.run('display-message', '-p', '#{pane_tty}').trim()
+  }
+
   detach(): void {
     this.run('detach-client')
   }

@@ -8,10 +8,13 @@ import type { WatchLog } from '../renderers/watch-log.ts'
 import { clean, clock, describe, stateWord } from '../renderers/words.ts'
 import { useFrame } from './use-frame.ts'
 import { useSelection } from './use-selection.ts'
+import { BLANK, useRepaint } from './use-repaint.ts'
 import { useTerminalSize } from './use-terminal-size.ts'
 import { detailPage } from './watch-details.ts'
 import { layoutFor } from './watch-layout.ts'
 import { HELP, type WatchHeader } from './watch-words.ts'
+import { Line } from './Line.tsx'
+import { Screen } from './Screen.tsx'
 import { WatchScreen } from './WatchScreen.tsx'
 
 /** A sentence about a key stays this long. */
@@ -57,6 +60,7 @@ export function Watch(props: {
   const { frames, env, header, actions } = props
   const frame = useFrame(frames)
   const { columns, rows } = useTerminalSize(env)
+  const { isRepainting, repaint } = useRepaint({ columns, rows })
   const layout = layoutFor(rows)
   const [paused, setPaused] = useState<WatchFrame | null>(null)
   const [filter, setFilter] = useState('')
@@ -131,6 +135,7 @@ export function Watch(props: {
   useInput(
     (input, key) => {
       if (key.ctrl && input === 'c') return actions.leave(true)
+      if (key.ctrl && input === 'l') return repaint()
       if (key.ctrl && input === 'z') return void suspendTerminal(actions.stop)
       selection.touch()
       if (question) {
@@ -191,6 +196,10 @@ export function Watch(props: {
     const from = page.top ?? logEnd
     const to = Math.min(log.length, from + layout.page)
     return `${page.id} lines ${from + 1}-${to} of ${log.length}   up/dn scroll   escape back`
+  }
+  if (isRepainting) {
+    const blanks = Array.from({ length: rows - 1 }, (_, index) => <Line key={index} text={BLANK} />)
+    return <Screen {...{ columns, rows }}>{blanks}</Screen>
   }
   return (
     <WatchScreen

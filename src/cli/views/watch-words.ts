@@ -157,6 +157,7 @@ export const HELP = [
   'c               cancel the selected operation, if nothing was sent yet',
   'v               verify: look at the device of the selected operation, read-only',
   'k               acknowledge an unknown outcome and free its connection',
+  'Ctrl-L          draw the whole screen anew',
   'q, Ctrl-C       leave; what runs goes on',
   '',
   '? unknown: look at the device   x failed   ! late   . queued   + done',
