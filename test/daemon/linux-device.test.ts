@@ -477,7 +477,12 @@ describe.skipIf(SSHD === null)('a Linux server', () => {
       const device = await loggedIn()
       await device.prepare('slow.service')
       device.arm()
-      for await (const seen of device.commit()) if (seen.type === 'state') break
+      for await (const seen of device.commit()) {
+        if (seen.type !== 'state') continue
+        // A state may be read before the command has reached the host, and leaving then would keep it from it.
+        await until('the command has arrived', () => restarts().length > 0)
+        break
+      }
       await device.close()
       expect(restarts()).toHaveLength(1)
     })
