@@ -9,6 +9,7 @@ import { Client } from '../src/cli/client.ts'
 import type { Update } from '../src/cli/follow.ts'
 import { apply, isSettled, type Operation, type RecordedEvent } from '../src/core/operation.ts'
 import { progressAt, RUNS_BEFORE_ESTIMATE } from '../src/core/progress.ts'
+import { quantile } from '../src/daemon/store/operations.ts'
 import { scenarios, startSimulator, type Scenario } from '../src/simulator/index.ts'
 import { Random } from '../test/faults/random.ts'
 
@@ -147,11 +148,6 @@ function report(journals: readonly RecordedEvent[][]): void {
 /** What was known at `at`. */
 function stateAt(journal: readonly RecordedEvent[], at: number): Operation {
   return journal.filter((recorded) => recorded.at <= at).reduce<Operation | null>(apply, null) as Operation
-}
-
-function quantile(numbers: readonly number[], part: number): number {
-  const sorted = numbers.toSorted((a, b) => a - b)
-  return sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))] ?? 0
 }
 
 /** Cut off at three deviations, and never less than one poll. */

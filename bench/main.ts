@@ -10,6 +10,7 @@ import { Client } from '../src/cli/client.ts'
 import { DEFAULT_TIMINGS } from '../src/core/connection.ts'
 import { isSettled } from '../src/core/operation.ts'
 import { Pane } from './pane.ts'
+import { quantile } from '../src/daemon/store/operations.ts'
 import { scenarios, startSimulator, type Scenario } from '../src/simulator/index.ts'
 
 /*
@@ -62,11 +63,6 @@ async function run(args: readonly string[], input = ''): Promise<number> {
   const [status] = (await once(child, 'close')) as [number | null]
   if (status !== 0) throw new Error(`${args.join(' ')}: ${status}\n${words}`)
   return performance.now() - start
-}
-
-function quantile(numbers: readonly number[], part: number): number {
-  const sorted = numbers.toSorted((a, b) => a - b)
-  return sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))] ?? 0
 }
 
 const median = (numbers: readonly number[]) => quantile(numbers, 0.5)

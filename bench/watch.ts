@@ -2,6 +2,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { quantile } from '../src/daemon/store/operations.ts'
 import { until } from '../test/helpers/wait.ts'
 import { House } from './house.ts'
 import { Pane } from './pane.ts'
@@ -199,11 +200,9 @@ function rates(from: Omit<Sample, 'heap' | 'resident' | 'descriptors'>, to: type
   return { bytes: ((to.written - from.written) * 1000) / ms, processor: (to.processor - from.processor) / ms }
 }
 
-const megabytes = (bytes: number) => (bytes / MEGABYTE).toFixed(2)
+const median = (numbers: readonly number[]) => quantile(numbers, 0.5)
 
-function median(numbers: readonly number[]): number {
-  return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? 0
-}
+const megabytes = (bytes: number) => (bytes / MEGABYTE).toFixed(2)
 
 /** In bytes an hour, by least squares. */
 function slope(samples: readonly Sample[]): number {

@@ -14,6 +14,7 @@ import {
   tookMs,
   usualWords,
 } from '../renderers/words.ts'
+import { ordinal } from '../times.ts'
 import { shownPercent } from './follow-lines.ts'
 import type { Tone } from './Line.tsx'
 
@@ -213,12 +214,6 @@ function wideLeftWords({ operation, standing }: WatchRow): string {
 function shortDuration(ms: number): string {
   const text = formatDuration(ms)
   return text.length > 5 ? text.replace(/m.*$/, 'm') : text.replace(/s$/, '')
-}
-
-function ordinal(place: number): string {
-  const teen = place % 100 >= 11 && place % 100 <= 13
-  const ending = teen ? 'th' : (['th', 'st', 'nd', 'rd'][place % 10] ?? 'th')
-  return `${place}${ending}`
 }
 
 /** How far it had come: a failure that fills the bar would look like a success. */
