@@ -8,7 +8,7 @@ import type { Usual } from './progress.ts'
  * The Socket.IO contract between the daemon and everything that talks to it. Types only: the daemon parses what it gets
  * with schemas.ts, the client trusts its own types. A change that an older peer would misread raises the version.
  */
-export const PROTOCOL_VERSION = 3
+export const PROTOCOL_VERSION = 4
 
 /** What becomes of a target where something runs already. */
 export const IF_RUNNING = ['refuse', 'attach', 'skip', 'queue'] as const

@@ -168,3 +168,33 @@ export function explain(error: z.ZodError): string {
   // The name of an unknown key may hold anything.
   return oneLine(clauses.join('; '), 300)
 }
+
+/**
+ * Who may ask for what: `local` only over the Unix socket, `full` with a full token over TCP too, `read` with any token.
+ * What sets or reveals a credential, or decides which machine is trusted with one, stays local for ever.
+ */
+export const ACCESS: { readonly [Name in RequestName]: 'local' | 'full' | 'read' } = {
+  'operation:start': 'full',
+  'operation:cancel': 'full',
+  'operation:acknowledge': 'full',
+  'operation:get': 'read',
+  'operation:events': 'read',
+  'operation:history': 'read',
+  'operation:statistics': 'read',
+  subscribe: 'read',
+  'connection:list': 'read',
+  'connection:add': 'local',
+  'connection:edit': 'local',
+  'connection:check': 'local',
+  'connection:import': 'local',
+  'connection:remove': 'local',
+  'connection:host-key': 'local',
+  'connection:trust': 'local',
+  'connection:hold': 'full',
+  'connection:release': 'full',
+  'connection:services': 'full',
+  'credential:set': 'local',
+  'credential:remove': 'local',
+  'daemon:info': 'read',
+  'daemon:stop': 'local',
+}

@@ -1,4 +1,3 @@
-import { MUTANTS } from './mutants-list.ts'
 import type { Rig } from './rig.ts'
 
 interface RigEntry {
@@ -18,14 +17,14 @@ export const RIGS: readonly RigEntry[] = [
     what: 'SIGKILL before and after every durable step and every packet',
     load: async () => (await import('./kills.ts')).default,
     full: Infinity,
-    sample: 40,
+    sample: 24,
   },
   {
     name: 'syscalls',
     what: 'SIGKILL, EIO and ENOSPC at the Nth system call on our files and sockets',
     load: async () => (await import('./syscalls.ts')).default,
     full: 1500,
-    sample: 40,
+    sample: 20,
   },
   {
     name: 'watchers',
@@ -46,7 +45,7 @@ export const RIGS: readonly RigEntry[] = [
     what: 'planted bugs, each of which another rig must catch',
     load: async () => (await import('./mutants.ts')).default,
     full: Infinity,
-    sample: MUTANTS.length,
+    sample: 6,
   },
   {
     name: 'histories',

@@ -177,4 +177,19 @@ export const MIGRATIONS: readonly Migration[] = [
   UPDATE operation_history SET metadata = json_remove(metadata, '$.lateAt', '$.after');
 `,
   },
+  {
+    up: `
+  -- The connection through which this one is reached.
+  ALTER TABLE connections ADD COLUMN via INTEGER REFERENCES connections (id);
+  -- A lab's connection, which pins the first host key that it sees.
+  ALTER TABLE connections ADD COLUMN accept_new INTEGER NOT NULL DEFAULT 0;
+  -- The last day (YYYY-MM-DD) on which old algorithms are allowed.
+  ALTER TABLE connections ADD COLUMN algorithms_until TEXT;
+`,
+    down: `
+  ALTER TABLE connections DROP COLUMN algorithms_until;
+  ALTER TABLE connections DROP COLUMN accept_new;
+  ALTER TABLE connections DROP COLUMN via;
+`,
+  },
 ]
