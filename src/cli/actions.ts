@@ -1,5 +1,6 @@
 import type { ExitStatus } from '../core/errors.ts'
 import { ack } from './commands/ack.ts'
+import { exportAudit } from './commands/audit.ts'
 import { attach, wait } from './commands/attach.ts'
 import { cancel } from './commands/cancel.ts'
 import { completion } from './commands/completion.ts'
@@ -10,6 +11,7 @@ import { doctor } from './commands/doctor.ts'
 import { exportConnections } from './commands/export.ts'
 import { hold, release } from './commands/hold.ts'
 import { history } from './commands/history.ts'
+import { verifyHistory } from './commands/history-verify.ts'
 import { importConnections } from './commands/import.ts'
 import { logs } from './commands/logs.ts'
 import { ps } from './commands/ps.ts'
@@ -43,6 +45,8 @@ export const ACTIONS: Readonly<Record<string, Action>> = {
   release: (context, [word = '']) => release(context, word),
   logs: (context, [word = ''], options) => logs(context, word, options),
   history,
+  'history verify': (context, _, options) => verifyHistory(context, options),
+  export: (context, [word = '', file]) => exportAudit(context, word, file),
   completion: (context, [word = '']) => completion(context, word),
   'connections add': (context, [name = ''], options) => connections.addConnection(context, name, options),
   'connections list': connections.listAll,

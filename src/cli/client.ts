@@ -23,11 +23,13 @@ import { RefusedError } from './refused-error.ts'
 /** Not imported: an import looks at every name that http exports, and one of them loads undici, which costs 20 ms. */
 const http = process.getBuiltinModule('node:http')
 
-/** How long the daemon may take for an answer. Those that look at a device wait for the device's own time limits. */
+/** How long the daemon may take for an answer. Those that look at a device wait for its own time limits. */
 const DEADLINE_MS = 15_000
-const DEVICE_DEADLINES_MS: Partial<Record<RequestName, number>> = {
+const DEADLINES_MS: Partial<Record<RequestName, number>> = {
   'connection:host-key': 3 * 60_000,
   'connection:services': 15 * 60_000,
+  // A million events take a slow machine a minute.
+  'history:verify': 15 * 60_000,
 }
 
 /** The daemon takes so many requests in a second; after one the count begins anew. */
@@ -106,7 +108,7 @@ export class Client {
     input: RequestOf<Name>,
     options: { readonly deadlineMs?: number } = {},
   ): Promise<ReplyOf<Name>> {
-    const deadlineMs = options.deadlineMs ?? DEVICE_DEADLINES_MS[name] ?? DEADLINE_MS
+    const deadlineMs = options.deadlineMs ?? DEADLINES_MS[name] ?? DEADLINE_MS
     for (const giveUpAt = performance.now() + deadlineMs; ; await sleep(TOO_MANY_MS)) {
       const began = performance.now()
       const reply = await ask<ReplyOf<Name>>(this.#socket, name, input, deadlineMs)

@@ -13,8 +13,13 @@ export interface CommandSpec {
   readonly exits?: readonly ExitStatus[]
   readonly notes?: readonly string[]
   readonly see?: readonly string[]
-  /** A group of commands does nothing by itself. */
+  /** A group of commands does nothing by itself, unless it has arguments of its own too. */
   readonly commands?: readonly CommandSpec[]
+}
+
+/** Does it do something by itself? */
+export function isCommand({ commands, arguments: own }: CommandSpec): boolean {
+  return !commands || own !== undefined
 }
 
 export interface FlagSpec {

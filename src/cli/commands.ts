@@ -1,7 +1,7 @@
 import type { CommandSpec, FlagSpec } from './command-spec.ts'
 import { ALGORITHM_PROFILES, PLATFORMS } from '../core/connection.ts'
 import { IF_RUNNING } from '../core/protocol.ts'
-import { choice, duration, ifRecent, pastMoment, timing, wholeNumber } from './flags.ts'
+import { choice, duration, ifRecent, journalHead, pastMoment, timing, wholeNumber } from './flags.ts'
 
 const SERVICE: FlagSpec = { flag: '-s, --service <name>', means: "the service; default: the connection's own" }
 const FINGERPRINT = 'SHA256:…'
@@ -234,7 +234,42 @@ const HISTORY: CommandSpec = {
     'LAST 20: the newest on the right, from . (short) to # (the longest of them); x failed, ? unknown, + done, not timed.',
     'How long history is kept is a setting: vosctl help environment',
   ],
+  commands: [
+    {
+      name: 'verify',
+      summary: 'Is history as it was written? Names the first row that is not.',
+      examples: ['vosctl history verify', 'vosctl history verify --head "$(cat /mnt/elsewhere/monday)"'],
+      flags: [
+        {
+          flag: '--head <cursor:hash>',
+          means: 'also prove that this head, noted earlier, is in it; repeatable',
+          parse: journalHead,
+        },
+      ],
+      notes: [
+        'Every event holds a hash over itself and the one before it, and every operation is told anew from its events.',
+        'Whoever can write the database can compute all hashes anew: only a head noted elsewhere proves the past. The ' +
+          "daemon's log has one at each start and stop, and once a day.",
+        'The history of a connection that is named verify: say its id.',
+      ],
+      exits: [0, 1],
+      see: ['export', 'history'],
+    },
+  ],
   see: ['ps', 'logs', 'status'],
+}
+
+const EXPORT: CommandSpec = {
+  name: 'export',
+  arguments: '<op> [file]',
+  summary: 'Everything that is known of an operation or a batch, as one JSON document for an auditor.',
+  examples: ['vosctl export r-7k2m9q r-7k2m9q.json', 'vosctl export last | jq ".operations[].commands"'],
+  notes: [
+    'Who, why, where, what was sent, what the device said, the evidence, the verdict, and its part of the chain of events.',
+    'A file is new (mode 0600), never overwritten. It can be checked without vosctl: docs/history.md says how.',
+  ],
+  exits: [0, 2],
+  see: ['history verify', 'logs', 'connections export'],
 }
 
 const CONNECTIONS: CommandSpec = {
@@ -491,6 +526,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   RELEASE,
   LOGS,
   HISTORY,
+  EXPORT,
   CONNECTIONS,
   CREDENTIALS,
   DAEMON,
@@ -505,7 +541,7 @@ export const TOPIC_NAMES = ['exit-codes', 'environment', 'cron', 'tmux', 'json',
 /** How the overview groups them. */
 export const GROUPS: readonly (readonly [string, readonly CommandSpec[]])[] = [
   ['Act', [RESTART, TEST, CANCEL, HOLD, RELEASE]],
-  ['Look', [WATCH, PS, STATUS, ATTACH, WAIT, LOGS, HISTORY, VERIFY, ACK]],
+  ['Look', [WATCH, PS, STATUS, ATTACH, WAIT, LOGS, HISTORY, EXPORT, VERIFY, ACK]],
   ['Inventory', [CONNECTIONS, CREDENTIALS]],
   ['Set up', [DAEMON, DOCTOR, COMPLETION, DEMO]],
 ]

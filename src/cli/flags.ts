@@ -1,6 +1,7 @@
 import { DEFAULT_TIMINGS, type Timings } from '../core/connection.ts'
 import { parseDuration } from '../core/duration.ts'
 import { VosError } from '../core/errors.ts'
+import type { JournalHead } from '../core/protocol.ts'
 import type { Flags } from './context.ts'
 import { parseMoment } from './times.ts'
 import { isOn, PROGRESS_MODES, type OutputFormat, type ProgressMode } from './renderers/choose.ts'
@@ -106,6 +107,15 @@ export function ifRecent(value: string): number | null {
   const age = value.startsWith('skip:') ? parseDuration(value.slice('skip:'.length)) : null
   if (age !== null && age >= 1 && Number.isSafeInteger(Math.round(age))) return Math.round(age)
   throw new VosError('bad_request', `--if-recent is "${value}".`, { hint: 'Say allow, or for example skip:6h.' })
+}
+
+/** `--head 4133:9f86…`, repeatable: a place in the journal and the hash there, as `history verify` and the daemon's log say it. */
+export function journalHead(value: string, earlier: readonly JournalHead[] = []): readonly JournalHead[] {
+  const [, cursor = '', hash = ''] = /^(\d{1,15}):([0-9a-f]{64})$/i.exec(value) ?? []
+  if (cursor !== '') return [...earlier, { cursor: Number(cursor), hash: hash.toLowerCase() }]
+  throw new VosError('bad_request', `--head is "${value}".`, {
+    hint: 'Say <cursor>:<hash>, the whole of what "vosctl history verify" or the daemon\'s log said after "head".',
+  })
 }
 
 export function wholeNumber(flag: string, min: number, max: number): (value: string) => number {

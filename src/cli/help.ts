@@ -23,7 +23,7 @@ export function overview(): string[] {
 export function commandHelp(spec: CommandSpec, parents: readonly string[] = []): string[] {
   const name = ['vosctl', ...parents, spec.name].join(' ')
   const { commands = [], examples = [], flags = [], exits = [], notes = [], see = [] } = spec
-  const usage = [name, spec.commands ? '<command>' : spec.arguments, '[flags]'].filter(Boolean).join(' ')
+  const usage = [name, spec.arguments ?? (spec.commands && '<command>'), '[flags]'].filter(Boolean).join(' ')
   const also = see.map((other) => `vosctl help ${other}`).join(', ')
   return [
     spec.summary,
@@ -176,6 +176,8 @@ function json(): string[] {
       ['vosctl/operation-list/v1', 'ps, history, and the above for several targets'],
       ['vosctl/plan/v1', 'restart --dry-run'],
       ['vosctl/statistics/v1', 'history --stats'],
+      ['vosctl/history-verification/v1', 'history verify'],
+      ['vosctl/audit/v1', 'export'],
       ['vosctl/connection/v1', 'connections add, show, edit, remove, trust; hold, release; status <target>'],
       ['vosctl/connection-list/v1', 'connections list'],
       ['vosctl/connection-export/v1', 'connections export'],

@@ -1,5 +1,5 @@
 import type { Operation } from '../core/operation.ts'
-import type { ConnectionView, ServiceStatistics, StartResult } from '../core/protocol.ts'
+import type { ConnectionView, HistoryVerification, ServiceStatistics, StartResult } from '../core/protocol.ts'
 import { toOperationJson, type JsonObject } from './renderers/json.ts'
 
 /** Documents beside the operation itself. Times are RFC 3339 UTC, unknown is null, fields are only ever added. */
@@ -44,6 +44,27 @@ export function toStatisticsJson(items: readonly ServiceStatistics[], now: numbe
         })),
       }),
     ),
+  }
+}
+
+/** `problem` is the sentence that a person reads; null when history is whole and every noted head is in it. */
+export function toVerificationJson(
+  { chain, prunedTo, operations, events, pruned, head, bad, heads }: HistoryVerification,
+  problem: string | null,
+  now: number,
+): JsonObject {
+  return {
+    schema: 'vosctl/history-verification/v1',
+    at: toTime(now),
+    whole: problem === null,
+    problem,
+    bad,
+    operations,
+    events,
+    pruned: { until: prunedTo, digests: pruned },
+    chain: { id: chain.id, begun_at: toTime(chain.begunAt), begun_after: chain.begunAfter },
+    head,
+    heads,
   }
 }
 

@@ -1,6 +1,6 @@
 import { EXIT_TABLE } from '../core/errors.ts'
 import { VERSION } from '../core/version.ts'
-import type { CommandSpec, FlagSpec } from './command-spec.ts'
+import { isCommand, type CommandSpec, type FlagSpec } from './command-spec.ts'
 import { COMMANDS, TOPIC_NAMES } from './commands.ts'
 import { GLOBAL_FLAGS } from './global-flags.ts'
 import { TOPICS } from './help.ts'
@@ -45,7 +45,7 @@ export function manPage(): string {
 function command(spec: CommandSpec, parents: readonly string[]): string[] {
   const { commands = [], flags = [], notes = [], examples = [], alias } = spec
   const names = [...parents, spec.name]
-  if (commands.length > 0) {
+  if (!isCommand(spec)) {
     const also = alias ? ` Alias: ${alias}.` : ''
     return [
       `.SS ${names.join(' ')}`,
@@ -59,6 +59,7 @@ function command(spec: CommandSpec, parents: readonly string[]): string[] {
     ...notes.flatMap((note) => ['.PP', text(note)]),
     ...flags.flatMap(flag),
     ...(examples.length > 0 ? ['.PP', ...asItIs(examples)] : []),
+    ...commands.flatMap((child) => command(child, names)),
   ]
 }
 

@@ -1,6 +1,6 @@
 import { Command, CommanderError, Option } from 'commander'
 import { VosError } from '../core/errors.ts'
-import type { CommandSpec, FlagSpec } from './command-spec.ts'
+import { isCommand, type CommandSpec, type FlagSpec } from './command-spec.ts'
 import { COMMANDS, TOPIC_NAMES } from './commands.ts'
 import type { GlobalOptions } from './flags.ts'
 import { GLOBAL_FLAGS } from './global-flags.ts'
@@ -49,7 +49,7 @@ function addCommand(
   if (spec.alias) command.alias(spec.alias)
   for (const child of spec.commands ?? []) addCommand(command, child, [...parents, spec.name], found)
   const name = [...parents, spec.name].join(' ')
-  if (!spec.commands) {
+  if (isCommand(spec)) {
     for (const argument of spec.arguments?.split(' ') ?? []) command.argument(argument)
     addFlags(command, spec.flags ?? [])
     // Here too, so that short flags of both kinds can be written together: -dq.

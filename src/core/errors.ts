@@ -63,6 +63,7 @@ const CODES = {
     'refused_by_device', // the device answered the command with a refusal of its own
     'service_down', // the service is STOPPED after the command
     'cannot_cancel', // the command was already sent
+    'history_broken', // a row is not as it was written, or a noted head is not found
   ],
   usage: [
     'bad_request',

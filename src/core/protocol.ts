@@ -203,6 +203,65 @@ export interface ServiceStatistics {
   }[]
 }
 
+/** A place in the journal and the hash there (hexadecimal), which stands for everything before it. */
+export interface JournalHead {
+  readonly cursor: number
+  readonly hash: string
+}
+
+/** The first row that is not as it was written. */
+export interface BadRow {
+  readonly table: 'operation_events' | 'active_operations' | 'operation_history' | 'journal_chain' | 'sqlite_sequence'
+  /** The cursor of an event, the id of an operation. */
+  readonly row: string
+  readonly operation: string | null
+  /** A clause of which the row is the subject. */
+  readonly what: string
+}
+
+/** How the chain of events began. */
+export interface ChainStart {
+  readonly id: string
+  readonly begunAt: number
+  /** Events up to here were there before the chain: nobody can vouch for what became of them until then. */
+  readonly begunAfter: number
+}
+
+export interface HistoryVerification {
+  readonly chain: ChainStart
+  /** Up to here nothing is kept any more; 0: everything is. */
+  readonly prunedTo: number
+  readonly operations: number
+  readonly events: number
+  /** Events behind that place of which only the digest is kept. */
+  readonly pruned: number
+  /** Where the walk ended. */
+  readonly head: JournalHead
+  readonly bad: BadRow | null
+  /** What was asked about: is the event there the one that it was? */
+  readonly heads: readonly (JournalHead & { readonly found: 'same' | 'other' | 'pruned' | 'missing' | 'unchecked' })[]
+}
+
+/** A part of the journal from an operation's first event to its last; of what belongs to others only digests. */
+export interface ChainPage {
+  readonly chain: ChainStart & { readonly nonce: string }
+  /** The link before the first one here. */
+  readonly before: JournalHead
+  readonly links: readonly (
+    | { readonly cursor: number; readonly digest: string }
+    | {
+        readonly cursor: number
+        readonly seq: number
+        readonly at: number
+        readonly event: string
+        readonly hash: string
+      }
+  )[]
+  /** Go on after this one; null when this is the last part. */
+  readonly next: number | null
+  readonly head: JournalHead
+}
+
 export interface ClientToServerEvents {
   'operation:start': Request<StartRequest, StartResult>
   'operation:cancel': Request<{ id: string; by: string }, Operation>
@@ -213,6 +272,10 @@ export interface ClientToServerEvents {
   /** What has ended, the newest ending first: that on the board too. */
   'operation:history': Request<HistoryFilter & { limit?: number }, readonly Operation[]>
   'operation:statistics': Request<Omit<HistoryFilter, 'failed'>, readonly ServiceStatistics[]>
+  /** The events of an operation as they are stored, and their place in the chain. */
+  'operation:chain': Request<{ id: string; after?: number; limit?: number }, ChainPage>
+  /** Is history as it was written? With heads that somebody noted: and as it was then? */
+  'history:verify': Request<{ heads?: readonly JournalHead[] }, HistoryVerification>
   subscribe: Request<{ room: RoomName; after?: number }, Snapshot>
   'connection:list': Request<Record<string, never>, readonly ConnectionView[]>
   'connection:add': Request<ConnectionInput, ConnectionView>

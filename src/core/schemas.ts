@@ -111,6 +111,17 @@ export const REQUESTS = {
     limit: z.int().min(1).max(5000).exactOptional(),
   }),
   'operation:statistics': z.strictObject(ended),
+  'operation:chain': z.strictObject({
+    id: operationId,
+    after: z.int().min(0).exactOptional(),
+    limit: z.int().min(1).max(1000).exactOptional(),
+  }),
+  'history:verify': z.strictObject({
+    heads: z
+      .array(z.strictObject({ cursor: z.int().min(0), hash: z.string().regex(/^[0-9a-f]{64}$/, 'is not a hash') }))
+      .max(100)
+      .exactOptional(),
+  }),
   subscribe: z.strictObject({
     room: z.union([z.literal('operations'), z.templateLiteral(['connection:', z.int().positive()])]),
     after: z.int().min(0).exactOptional(),
@@ -181,6 +192,8 @@ export const ACCESS: { readonly [Name in RequestName]: 'local' | 'full' | 'read'
   'operation:events': 'read',
   'operation:history': 'read',
   'operation:statistics': 'read',
+  'operation:chain': 'read',
+  'history:verify': 'read',
   subscribe: 'read',
   'connection:list': 'read',
   'connection:add': 'local',

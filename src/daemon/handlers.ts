@@ -6,6 +6,7 @@ import { VosError } from '../core/errors.ts'
 import { isSettled } from '../core/operation.ts'
 import type { ConnectionInput, ConnectionView, DaemonInfo, ReplyOf, RequestName, RequestOf } from '../core/protocol.ts'
 import { problemOf } from '../core/schemas.ts'
+import { chainPage, createVerifier } from './history.ts'
 import { collectParts, checkPlanned } from './import.ts'
 import { timingsOf, type Manager } from './manager.ts'
 import { sealPassword } from './ssh/credentials.ts'
@@ -78,6 +79,7 @@ export function createHandlers({ store, manager, sealingKey, now, info, stop }: 
   }
 
   const collect = collectParts()
+  const verifyHistory = createVerifier(store, () => manager.draining)
 
   return {
     'operation:start': (input) => manager.start(input),
@@ -88,6 +90,8 @@ export function createHandlers({ store, manager, sealingKey, now, info, stop }: 
       operations.events(manager.get(id).id, afterSeq ?? 0, limit ?? 1000),
     'operation:history': ({ limit, ...filter }) => operations.ended(filter, limit ?? 100),
     'operation:statistics': (filter) => statisticsOf(operations, manager.board(), filter),
+    'operation:chain': ({ id, after, limit }) => chainPage(operations.chain, manager.get(id), after, limit),
+    'history:verify': ({ heads }) => verifyHistory(heads ?? []),
 
     'connection:list': () => connections.list().map(view),
     'connection:add': (input) => view(store.write(() => connections.add(input, now()))),

@@ -10,6 +10,7 @@ import { oneLine } from '../core/text.ts'
 import { VERSION } from '../core/version.ts'
 import { failpoint } from './failpoint.ts'
 import { createHandlers } from './handlers.ts'
+import { headWords, toHead } from './history.ts'
 import { openDevice } from './devices/open.ts'
 import {
   describeHolder,
@@ -34,6 +35,7 @@ const IDLE_MS = 60 * 60_000
 /** How long SIGTERM lets the devices finish; systemd would kill after 90 s. */
 const DRAIN_MS = 75_000
 const REPEATED_SIGNAL_MS = 1000
+const DAY_MS = 86_400_000
 
 /** The composition root of the daemon: builds the parts, listens, and takes everything down again. */
 async function main(): Promise<void> {
@@ -61,6 +63,17 @@ async function main(): Promise<void> {
   const store = await openStore(paths.database, () => describeHolder(paths))
   if (!store) return
   writeHolder(paths, VERSION)
+  const logHead = () => log(`history head ${headWords(toHead(store.operations.chain.head()))}`)
+  // Whoever keeps this log elsewhere can prove later what history was.
+  logHead()
+  const logHeadAgain = () => {
+    try {
+      logHead()
+    } catch (error) {
+      log(`history head cannot be read: ${(error as Error).message}`)
+    }
+  }
+  const daily = setInterval(logHeadAgain, DAY_MS).unref()
 
   const sealingKey = once(() => loadSealingKey(path.join(configDirectory, 'key')))
   const readSecret = createSecretReader(store, sealingKey)
@@ -102,6 +115,8 @@ async function main(): Promise<void> {
       await server.close()
       failpoint('server.closed')
       clearTimeout(idle)
+      clearInterval(daily)
+      logHeadAgain()
       forgetHolder(paths)
       writeNames()
       store.close()

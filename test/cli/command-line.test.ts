@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { ACTIONS } from '../../src/cli/actions.ts'
-import type { CommandSpec } from '../../src/cli/command-spec.ts'
+import { isCommand, type CommandSpec } from '../../src/cli/command-spec.ts'
 import { COMMANDS } from '../../src/cli/commands.ts'
 import { toStartRequest } from '../../src/cli/commands/restart.ts'
 import { toChange } from '../../src/cli/commands/connections.ts'
@@ -126,11 +126,34 @@ describe('what is asked of the daemon', () => {
   })
 })
 
+describe('history verify', () => {
+  const HEAD = `12:${'0a'.repeat(32)}`
+
+  it('is a command of its own beside the targets of history, and takes the heads that somebody noted', () => {
+    expect(parseCommandLine(['history', 'cucm-pub', 'web-*'])).toMatchObject({
+      name: 'history',
+      words: ['cucm-pub', 'web-*'],
+    })
+    expect(parseCommandLine(['history', '-n', '5'])).toMatchObject({ name: 'history', words: [] })
+    const parsed = parseCommandLine(['history', 'verify', '--head', HEAD, '--head', HEAD.toUpperCase(), '-q'])
+    const head = { cursor: 12, hash: '0a'.repeat(32) }
+    expect(parsed).toMatchObject({ name: 'history verify', options: { head: [head, head], quiet: true } })
+    expect(() => parseCommandLine(['history', 'verify', 'cucm-pub'])).toThrow('too many arguments')
+  })
+
+  it.each(['12', '12:', `12:${'0a'.repeat(31)}`, `-1:${'0a'.repeat(32)}`, `${HEAD} `])(
+    'refuses the head "%s"',
+    (head) => {
+      expect(() => parseCommandLine(['history', 'verify', '--head', head])).toThrow('--head is')
+    },
+  )
+})
+
 it('does something for every command that it knows, and knows every command that it does', () => {
   const names = (specs: readonly CommandSpec[], parents: readonly string[]): string[] =>
     specs.flatMap((spec) => {
       const path = [...parents, spec.name]
-      return spec.commands ? names(spec.commands, path) : [path.join(' ')]
+      return [...(isCommand(spec) ? [path.join(' ')] : []), ...names(spec.commands ?? [], path)]
     })
   expect(names(COMMANDS, []).toSorted()).toEqual(Object.keys(ACTIONS).toSorted())
 })

@@ -34,7 +34,7 @@ describe('help', () => {
   vosctl watch                               live view, for a tmux pane
 
 Act        restart  test  cancel  hold  release
-Look       watch  ps  status  attach  wait  logs  history  verify  ack
+Look       watch  ps  status  attach  wait  logs  history  export  verify  ack
 Inventory  connections  credentials
 Set up     daemon  doctor  completion  demo
 

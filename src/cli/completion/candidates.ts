@@ -1,5 +1,5 @@
 import type { NamedOperation, Names } from '../../core/names.ts'
-import type { CommandSpec, FlagSpec } from '../command-spec.ts'
+import { isCommand, type CommandSpec, type FlagSpec } from '../command-spec.ts'
 import { COMMANDS, TOPIC_NAMES } from '../commands.ts'
 import { GLOBAL_FLAGS } from '../global-flags.ts'
 import { clean, describe } from '../renderers/words.ts'
@@ -67,6 +67,10 @@ function next(line: Line, begun: string, names: () => Names): Candidates {
       word: name,
       about: summary,
     }))
+    if (spec && isCommand(spec) && !line.isHelp) {
+      const own = argumentsOf(spec, line, begun, names)
+      return line.arguments.length > 0 ? own : { ...own, words: [...commands, ...own.words] }
+    }
     if (spec) return only(commands)
     return only([...commands, ...(line.isHelp ? TOPIC_NAMES.map((word) => ({ word, about: 'topic' })) : [HELP])])
   }
@@ -97,7 +101,10 @@ function readLine(words: readonly string[]): Line {
         spec = found
         level = found.commands ?? []
       } else if (word === 'help' && !spec && !isHelp) isHelp = true
-      else isLost = true
+      else if (spec && isCommand(spec) && !isHelp) {
+        rest.push(word)
+        level = []
+      } else isLost = true
     } else rest.push(word)
   }
   return { spec, isLost, isHelp, arguments: rest, open, isPlain, stateDir }
@@ -164,7 +171,7 @@ const USEFUL: Readonly<Record<string, (operation: NamedOperation) => boolean>> =
 function operations({ name }: CommandSpec, { arguments: given }: Line, { operations: all }: Names): Candidate[] {
   const useful = all.filter((operation) => !given.includes(operation.id) && (USEFUL[name]?.(operation) ?? true))
   if (useful.length === 0) return []
-  const batches = ['attach', 'wait'].includes(name) ? Map.groupBy(useful, ({ batch }) => batch) : new Map()
+  const batches = ['attach', 'wait', 'export'].includes(name) ? Map.groupBy(useful, ({ batch }) => batch) : new Map()
   batches.delete(null)
   return [
     ...useful.map((operation) => ({

@@ -85,6 +85,7 @@ function step(db: SqliteDatabase, from: number, up: boolean): void {
   if (!migration) throw new Error(`no migration from version ${from}`)
   db.transaction(() => {
     db.exec(up ? migration.up : migration.down)
+    if (up) migration.fill?.(db)
     db.pragma(`user_version = ${up ? from + 1 : from - 1}`)
     failpoint('migrate.commit')
   })()

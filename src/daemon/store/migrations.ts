@@ -1,6 +1,11 @@
+import { beginChain } from './chain.ts'
+import type { Compiler } from './database.ts'
+
 /** One step of the schema: `up` brings it in, `down` takes it out again. Each runs in one transaction. */
 export interface Migration {
   readonly up: string
+  /** What SQL cannot say, after `up`. */
+  readonly fill?: (db: Compiler) => void
   readonly down: string
 }
 
@@ -185,8 +190,29 @@ export const MIGRATIONS: readonly Migration[] = [
   ALTER TABLE connections ADD COLUMN accept_new INTEGER NOT NULL DEFAULT 0;
   -- The last day (YYYY-MM-DD) on which old algorithms are allowed.
   ALTER TABLE connections ADD COLUMN algorithms_until TEXT;
+
+  -- SHA-256 over the hash before and this row: store/chain.ts.
+  ALTER TABLE operation_events ADD COLUMN hash BLOB;
+  -- Where the chain of events began, and how far it was pruned: one row.
+  CREATE TABLE journal_chain (
+    id          BLOB PRIMARY KEY,
+    begun_at    INTEGER NOT NULL,
+    begun_after INTEGER NOT NULL,
+    nonce       BLOB NOT NULL,
+    cursor      INTEGER NOT NULL,
+    hash        BLOB NOT NULL
+  ) STRICT;
+  -- What is left of events that were pruned before older ones, so that the chain can still be followed.
+  CREATE TABLE pruned_events (
+    cursor INTEGER PRIMARY KEY,
+    digest BLOB NOT NULL
+  ) STRICT;
 `,
+    fill: beginChain,
     down: `
+  DROP TABLE pruned_events;
+  DROP TABLE journal_chain;
+  ALTER TABLE operation_events DROP COLUMN hash;
   ALTER TABLE connections DROP COLUMN algorithms_until;
   ALTER TABLE connections DROP COLUMN accept_new;
   ALTER TABLE connections DROP COLUMN via;

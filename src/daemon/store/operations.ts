@@ -11,6 +11,7 @@ import {
 import { RUNS_BEFORE_ESTIMATE, type Usual } from '../../core/progress.ts'
 import type { HistoryFilter } from '../../core/protocol.ts'
 import { failpoint } from '../failpoint.ts'
+import { Chain } from './chain.ts'
 import { fromJson } from './damage.ts'
 import type { Compiler } from './database.ts'
 
@@ -31,7 +32,7 @@ type EventRow = Omit<RecordedEvent, 'event'> & { event: string }
 /** How many runs are remembered for an estimate; older ones tell about another machine. */
 const RUNS_REMEMBERED = 50
 /** Ends the key of what waits for a device: one operation has it, one can wait for it. */
-const QUEUED = ' queued'
+export const QUEUED = ' queued'
 /** Longer than this between two endings, and the clock may have been set. */
 const LEAP_MS = 90 * 86_400_000
 
@@ -50,10 +51,12 @@ function isOneOf(connectionIds: readonly number[] | undefined): string {
 
 /** Journal, board, history and what was learned. Whoever writes does so inside `Store.write`. */
 export class OperationTable {
+  readonly chain: Chain
   readonly #db: Compiler
 
   constructor(db: Compiler) {
     this.#db = db
+    this.chain = new Chain(db)
   }
 
   /**
@@ -108,11 +111,9 @@ export class OperationTable {
   }
 
   #journal(before: Operation | null, id: string, seq: number, at: number, event: OperationEvent): Recorded {
-    const { lastInsertRowid } = this.#db
-      .prepare('INSERT INTO operation_events (operation_id, seq, at, event) VALUES (?, ?, ?, ?)')
-      .run(id, seq, at, JSON.stringify(event))
+    const cursor = this.chain.append({ operationId: id, seq, at, event: JSON.stringify(event) })
     failpoint(`event.${event.type}`, () => id)
-    const recorded = { cursor: Number(lastInsertRowid), operationId: id, seq, at, event }
+    const recorded = { cursor, operationId: id, seq, at, event }
     return { recorded, operation: apply(before, recorded) }
   }
 
@@ -256,7 +257,7 @@ export class OperationTable {
       .get()
     if (Number(span ?? 0) <= keepMs) return 0
     const place = this.#lastOld(keepMs)
-    if (place === null) return 0
+    if (place === null || this.chain.endsIn(place)) return 0
     const isOld = 'IN (SELECT id FROM operation_history WHERE rowid <= @place)'
     // Requests and batches are in their order too: the newest one of what goes takes those before it along.
     const statements = [
@@ -265,9 +266,9 @@ export class OperationTable {
       `DELETE FROM batches WHERE rowid <= (
          SELECT max(batches.rowid) FROM batches JOIN operation_history ON metadata ->> '$.batch.id' = batches.id
          WHERE operation_history.rowid <= @place)`,
-      `DELETE FROM operation_events WHERE operation_id ${isOld}`,
     ]
     for (const statement of statements) this.#db.prepare(statement).run({ place })
+    this.chain.prune(place)
     return this.#db.prepare('DELETE FROM operation_history WHERE rowid <= ?').run(place).changes
   }
 

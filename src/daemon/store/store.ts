@@ -1,8 +1,10 @@
 import { VosError } from '../../core/errors.ts'
+import type { HistoryVerification, JournalHead } from '../../core/protocol.ts'
 import { failpoint } from '../failpoint.ts'
 import { ConnectionTable } from './connections.ts'
 import { isBusy, type Compiler, type SqliteDatabase } from './database.ts'
 import { OperationTable } from './operations.ts'
+import { verifyHistory } from './verify-history.ts'
 
 /**
  * The daemon's memory. A failed commit is fatal: SQLite reports a failed fsync once and lets later commits succeed, so
@@ -48,6 +50,11 @@ export class Store {
       if (!isBusy(error)) this.#fail(error as Error)
       throw error
     }
+  }
+
+  /** Is the journal whole, and does the history say what it says? See {@link verifyHistory}. */
+  verify(heads: readonly JournalHead[], pause: () => Promise<void>): Promise<HistoryVerification> {
+    return verifyHistory(this.#db, this.operations.chain, heads, pause)
   }
 
   close(): void {

@@ -33,6 +33,8 @@ export const VALID: { readonly [Name in RequestName]: readonly RequestOf<Name>[]
   'operation:events': [{ id: 'r-7k2m9q', afterSeq: 0, limit: 10 }],
   'operation:history': [{ connectionIds: [1, 2], failed: true, since: 1_790_000_000_000, limit: 5000 }, {}],
   'operation:statistics': [{ connectionIds: [1], since: 0 }, {}],
+  'operation:chain': [{ id: 'r-7k2m9q', after: 3, limit: 10 }],
+  'history:verify': [{ heads: [{ cursor: 7, hash: 'a'.repeat(64) }] }, {}],
   subscribe: [{ room: 'operations', after: 3 }, { room: 'connection:7' }],
   'connection:list': [{}],
   'connection:add': [
@@ -95,6 +97,8 @@ const KEYS: { readonly [Name in RequestName]: { readonly may: string; readonly m
   'operation:events': { may: 'id afterSeq limit', must: 'id' },
   'operation:history': { may: 'connectionIds failed since limit', must: '' },
   'operation:statistics': { may: 'connectionIds since', must: '' },
+  'operation:chain': { may: 'id after limit', must: 'id' },
+  'history:verify': { may: 'heads', must: '' },
   subscribe: { may: 'room after', must: 'room' },
   'connection:list': { may: '', must: '' },
   'connection:add': { may: CONNECTION_KEYS, must: 'name host username' },

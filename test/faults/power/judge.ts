@@ -1,5 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs'
 import path from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import Database from 'better-sqlite3'
 import type { Connection } from '../../../src/core/connection.ts'
@@ -47,6 +48,8 @@ export async function judge(
     try {
       const integrity = db.pragma('integrity_check(1)', { simple: true })
       if (integrity !== 'ok') broken.push(`the database is damaged: ${String(integrity)}`)
+      const { bad } = await store.verify([], setImmediate)
+      if (bad) broken.push(`14: ${bad.row} in ${bad.table} ${bad.what}`)
       broken.push(...checkConnections(store.connections.list(), heard))
       broken.push(...(await checkPasswords(store, path.join(root, 'config', 'key'))))
     } finally {
