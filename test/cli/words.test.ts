@@ -55,7 +55,10 @@ const CONNECTION: ConnectionView = {
   service: 'Cisco Tomcat',
   credential: { type: 'sealed' },
   hostKey: { type: 'ssh-ed25519', fingerprint: `SHA256:${'A'.repeat(43)}` },
+  acceptNew: false,
   algorithms: 'modern',
+  algorithmsReason: null,
+  algorithmsUntil: null,
   echo: true,
   enter: 'cr',
   sudo: false,
@@ -348,15 +351,22 @@ describe('connections', () => {
       port: 2222,
       echo: false,
       enter: 'lf',
+      acceptNew: true,
       algorithms: 'legacy-vos',
+      algorithmsReason: '11.5',
+      algorithmsUntil: '2027-03-31',
       timings: { promptMs: 120_000, quietMs: 50 },
     } as const
     const text = connectionLines(odd, NOW).join('\n')
     expect(text).toContain('admin@[fe80::1]:2222')
     expect(text).toContain(
-      'settings    algorithms legacy-vos, no echo check, Enter is a line feed, prompt 2m00s, quiet 50ms',
+      'settings    accept-new: pins the first host key that it sees, algorithms legacy-vos until 2027-03-31 (11.5), no echo check, Enter is a line feed, prompt 2m00s, quiet 50ms',
     )
     expect(Object.keys(DEFAULT_TIMINGS)).toContain('promptMs')
+    expect(connectionLines({ ...odd, algorithmsUntil: null }, NOW).join('\n')).toContain(
+      'legacy-vos without an end (11.5)',
+    )
+    expect(listLines([{ ...odd, hostKey: null }])[1]).toContain('none, accept-new')
   })
 })
 

@@ -186,7 +186,12 @@ export const MIGRATIONS: readonly Migration[] = [
   -- The last day (YYYY-MM-DD) on which old algorithms are allowed.
   ALTER TABLE connections ADD COLUMN algorithms_until TEXT;
 `,
+    // An older vosctl knows no event of a key that was pinned on first sight: it becomes plain evidence.
     down: `
+  UPDATE operation_events
+    SET event = json_object('type', 'evidence', 'what', 'host key', 'value', 'pinned on first sight: '
+      || (event ->> '$.hostKey.type') || ' ' || (event ->> '$.hostKey.fingerprint'))
+    WHERE event ->> '$.type' = 'pinned';
   ALTER TABLE connections DROP COLUMN algorithms_until;
   ALTER TABLE connections DROP COLUMN accept_new;
   ALTER TABLE connections DROP COLUMN via;
