@@ -161,6 +161,28 @@ describe('old algorithms whose last day is over', () => {
   })
 })
 
+describe('a session that takes the first key', () => {
+  it('ends when a later key exchange shows another one', async () => {
+    let showAnother = (): void => {}
+    const server = await played({
+      onClient: (client) => {
+        const { _protocol: protocol } = client as unknown as { _protocol: { _hostKeys: Record<string, unknown> } }
+        showAnother = () => {
+          const { private: other } = ssh2.utils.generateKeyPairSync('ed25519')
+          protocol._hostKeys = { 'ssh-ed25519': ssh2.utils.parseKey(other) }
+          client.rekey()
+        }
+      },
+    })
+    const session = await SshSession.connect(toTarget(server, { hostKey: null, acceptNew: true }), signal)
+    expect(session.hostKey).toEqual(server.hostKey)
+    await session.authenticate({ type: 'password', password: 'x' }, 'password')
+    showAnother()
+    expect((await session.closed).code).toBe('host_key_changed')
+    await session.close()
+  })
+})
+
 describe('an RSA key of a user', () => {
   const { private: pem } = ssh2.utils.generateKeyPairSync('rsa', { bits: 2048 })
   const privateKey = () => ({ type: 'key', privateKey: Buffer.from(pem) }) as const

@@ -10,6 +10,7 @@ import { FIRST_STEPS } from '../first-steps.ts'
 import { toConnectionJson, toTime } from '../json-documents.ts'
 import { errorLines } from '../report.ts'
 import { clean } from '../renderers/words.ts'
+import { sayConnection } from '../say-connection.ts'
 import { chooseTarget, insist, isInteractive } from '../selection.ts'
 import { table } from '../table.ts'
 import { setPassword } from './credentials.ts'
@@ -180,11 +181,4 @@ export async function listServices(context: Context, word: string): Promise<Exit
     for (const line of table(['SERVICE', 'STATE', 'REASON'], rows)) context.print(line)
   }
   return 0
-}
-
-/** One line about what was done with a connection, or its document. */
-export function sayConnection(context: Context, connection: ConnectionView, line: string): void {
-  if (isMachine(context.flags)) printJson(context, toConnectionJson(connection))
-  else if (context.flags.quiet) return
-  else context.print(context.flags.output === 'name' ? connection.name : line)
 }

@@ -9,9 +9,9 @@ import { MAX_BYTES, readFile } from '../import/file.ts'
 import { findKnownHost, type KnownHost } from '../known-hosts.ts'
 import { currentUser } from '../paths.ts'
 import { clean } from '../renderers/words.ts'
+import { sayConnection } from '../say-connection.ts'
 import { chooseTarget, isInteractive } from '../selection.ts'
 import { fields } from '../table.ts'
-import { sayConnection } from './connections.ts'
 
 export interface TrustOptions {
   /** What the device must show, as it was learned some other way. */

@@ -286,7 +286,8 @@ export class Link {
 
   /** Also asked again at every later key exchange. */
   #isHostKeyAccepted(blob: Buffer): boolean {
-    const { pinned } = this.#options
+    // Without a pin what was seen first counts.
+    const pinned = this.#options.pinned ?? this.#hostKey
     const offered = toHostKey(blob)
     if (pinned && !isSameHostKey(pinned, offered)) {
       this.end(hostKeyChanged(this.peer, pinned, offered))
