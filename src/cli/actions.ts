@@ -18,6 +18,7 @@ import { ps } from './commands/ps.ts'
 import { restart } from './commands/restart.ts'
 import { status } from './commands/status.ts'
 import { test } from './commands/test.ts'
+import { trustConnection } from './commands/trust.ts'
 import { installUnit, uninstallUnit } from './commands/unit.ts'
 import { verify } from './commands/verify.ts'
 import { watch } from './commands/watch.ts'
@@ -55,7 +56,7 @@ export const ACTIONS: Readonly<Record<string, Action>> = {
   'connections remove': (context, [word = '']) => connections.removeConnection(context, word),
   'connections import': (context, [file = ''], options) => importConnections(context, file, options),
   'connections export': exportConnections,
-  'connections trust': (context, [word = ''], options) => connections.trustConnection(context, word, options),
+  'connections trust': (context, [word = ''], options) => trustConnection(context, word, options),
   'connections services': (context, [word = '']) => connections.listServices(context, word),
   'credentials set': (context, [word = ''], options) => credentials.setCredential(context, word, options),
   'credentials test': (context, [word = '']) => credentials.testCredential(context, word),

@@ -28,7 +28,12 @@ const CONNECTION_FLAGS: readonly FlagSpec[] = [
     means: 'what may be negotiated; default modern',
     parse: choice('--algorithms', ALGORITHM_PROFILES),
   },
-  { flag: '--reason <text>', means: 'why old algorithms are needed' },
+  { flag: '--reason <text>', means: 'why old algorithms are needed; legacy-vos needs it' },
+  {
+    flag: '--until <YYYY-MM-DD>',
+    means: 'the last day on which they are allowed; legacy-vos needs it, at most two years ahead',
+  },
+  { flag: '--accept-new', means: 'for labs: pin the first host key that it shows, without a comparison' },
   { flag: '--timing <name>=<duration>', means: 'a time limit, for example prompt=2m; repeatable', parse: timing },
 ]
 
@@ -303,12 +308,16 @@ const CONNECTIONS: CommandSpec = {
       name: 'edit',
       arguments: '<target>',
       summary: 'Change a connection; what is not named stays.',
-      examples: ['vosctl connections edit cucm-pub --host 10.10.0.11'],
+      examples: [
+        'vosctl connections edit cucm-pub --host 10.10.0.11',
+        'vosctl connections edit cucm-old --algorithms legacy-vos --reason "11.5, replaced in spring" --until 2027-03-31',
+      ],
       flags: [
         { flag: '--name <name>', means: 'a new name' },
         ...CONNECTION_FLAGS,
         { flag: '--echo', means: 'compare what was typed again' },
         { flag: '--no-sudo', means: 'without sudo again' },
+        { flag: '--no-accept-new', means: 'compare its host key again, as everywhere' },
       ],
       notes: ['Another host or port takes the pinned key away, another login the password.'],
       exits: [0, 2],
@@ -367,9 +376,26 @@ const CONNECTIONS: CommandSpec = {
       name: 'trust',
       arguments: '<target>',
       summary: 'Read the host key, compare it, pin it. No credential leaves before that.',
-      examples: ['vosctl connections trust cucm-pub', `vosctl connections trust cucm-pub --fingerprint ${FINGERPRINT}`],
-      flags: [{ flag: '--fingerprint <fingerprint>', means: 'what the device must show; needed without a terminal' }],
-      notes: ['--yes is no comparison: it does not answer this question.'],
+      examples: [
+        'vosctl connections trust cucm-pub',
+        `vosctl connections trust cucm-pub --fingerprint ${FINGERPRINT}`,
+        'vosctl connections trust cucm-pub --from-known-hosts',
+        `vosctl connections trust cucm-pub --replace --old ${FINGERPRINT} --fingerprint ${FINGERPRINT}`,
+      ],
+      flags: [
+        { flag: '--fingerprint <fingerprint>', means: 'what the device must show, as you learned it from the device' },
+        {
+          flag: '--from-known-hosts [file]',
+          means: 'pin the key that the device shows if this file of ssh has it; default ~/.ssh/known_hosts',
+        },
+        { flag: '--replace', means: 'put it in the place of the pinned one' },
+        { flag: '--old <fingerprint>', means: 'with --replace, without a terminal: the key that is pinned now' },
+      ],
+      notes: [
+        '--yes is no comparison: it does not answer this question.',
+        'Without a terminal a first key needs --fingerprint or --from-known-hosts, and another one than the pinned one ' +
+          'also --replace --old. RSA keys under 2048 bits, DSA keys and types that nobody can check are refused.',
+      ],
       exits: [0, 2, 6],
     },
     {

@@ -1,5 +1,5 @@
 import { formatDuration } from '../core/duration.ts'
-import type { Hold } from '../core/connection.ts'
+import { daysOfOldAlgorithms, type Connection, type Hold } from '../core/connection.ts'
 import type { ConnectionView } from '../core/protocol.ts'
 import { clean } from './renderers/words.ts'
 import { fields, table } from './table.ts'
@@ -17,7 +17,7 @@ export function listLines(connections: readonly ConnectionView[]): string[] {
       connection.platform,
       address(connection),
       connection.service === null ? '-' : clean(connection.service),
-      connection.hostKey ? 'pinned' : 'none',
+      `${connection.hostKey ? 'pinned' : 'none'}${connection.acceptNew ? ', accept-new' : ''}`,
       credentialWord(connection),
       connection.last?.status ?? '-',
       ...(isAnyHeld ? [connection.hold ? `by ${clean(connection.hold.by)}` : '-'] : []),
@@ -30,7 +30,8 @@ export function listLines(connections: readonly ConnectionView[]): string[] {
 export function connectionLines(connection: ConnectionView, now: number): string[] {
   const { credential, hold, hostKey, last, loginHold, timings } = connection
   const special = [
-    ...(connection.algorithms === 'modern' ? [] : [`algorithms ${connection.algorithms}`]),
+    ...(connection.acceptNew ? ['accept-new: pins the first host key that it sees'] : []),
+    ...(connection.algorithms === 'modern' ? [] : [legacyWords(connection)]),
     ...(connection.echo ? [] : ['no echo check']),
     ...(connection.enter === 'cr' ? [] : ['Enter is a line feed']),
     ...(connection.sudo ? ['sudo'] : []),
@@ -65,6 +66,27 @@ export function address({ host, port }: Pick<ConnectionView, 'host' | 'port'>): 
   const safe = clean(host)
   if (port === 22) return safe
   return safe.includes(':') ? `[${safe}]:${port}` : `${safe}:${port}`
+}
+
+function legacyWords({ algorithms, algorithmsReason, algorithmsUntil }: ConnectionView): string {
+  const until = algorithmsUntil === null ? 'without an end' : `until ${clean(algorithmsUntil)}`
+  return `algorithms ${algorithms} ${until}${algorithmsReason === null ? '' : ` (${clean(algorithmsReason)})`}`
+}
+
+/** From so many days before on somebody should look. */
+const WARN_DAYS = 30
+
+/** `its old algorithms are allowed until 2027-03-31`, when that is soon or over; else null. */
+export function oldAlgorithmWords(
+  connection: Pick<Connection, 'algorithms' | 'algorithmsUntil'>,
+  now: number,
+): string | null {
+  const days = daysOfOldAlgorithms(connection, now)
+  if (days === null || days > WARN_DAYS) return null
+  const until = clean(connection.algorithmsUntil ?? '')
+  return days < 0
+    ? `its old algorithms were allowed until ${until}: nothing connects there now`
+    : `its old algorithms are allowed until ${until} only`
 }
 
 function credentialWord({ credential, loginHold }: ConnectionView): string {

@@ -1,7 +1,7 @@
 import { formatDuration } from '../core/duration.ts'
 import type { OperationEvent, RecordedEvent } from '../core/operation.ts'
 import { longDuration } from './times.ts'
-import { clean, cleanDeviceLine, clock, describe } from './renderers/words.ts'
+import { algorithmWords, clean, cleanDeviceLine, clock, describe } from './renderers/words.ts'
 
 /** `14:00:15  Cisco Tomcat[STOPPING]`: one event as a line of a log; device lines behind a bar. */
 export function eventLine({ at, event }: RecordedEvent): string {
@@ -31,13 +31,15 @@ function eventWords(event: OperationEvent): string {
     }
     case 'connecting':
       return 'connecting'
+    case 'pinned':
+      return `pinned the host key on first sight: ${clean(event.hostKey.type)} ${clean(event.hostKey.fingerprint)}`
     case 'authenticating':
       return `logging in as ${clean(event.username)} (${clean(event.method)})`
     case 'authenticated':
       return 'the device let us in'
     case 'ready': {
-      const { hostKey, software, loginMs } = event.facts
-      return `logged in after ${(loginMs / 1000).toFixed(1)} s; ${clean(software)}, host key ${clean(hostKey.fingerprint)}`
+      const { algorithms, hostKey, software, loginMs } = event.facts
+      return `logged in after ${(loginMs / 1000).toFixed(1)} s; ${clean(software)}, host key ${clean(hostKey.fingerprint)}, ${algorithmWords(algorithms)}`
     }
     case 'listed':
       return `the device lists ${event.services.length} services`

@@ -17,7 +17,7 @@ export function toExportDocument(connections: readonly ConnectionView[]): Export
 
 function toExportEntry(connection: ConnectionView): ExportDocument['connections'][number] {
   const { name, host, port, username, platform, service, credential, hostKey } = connection
-  const { algorithms, echo, enter, sudo, timings } = connection
+  const { acceptNew, algorithms, algorithmsReason, algorithmsUntil, echo, enter, sudo, timings } = connection
   return {
     name,
     host,
@@ -27,7 +27,10 @@ function toExportEntry(connection: ConnectionView): ExportDocument['connections'
     service,
     ...(credential.type === 'key' ? { key_path: credential.path } : {}),
     ...(hostKey ? { host_key: hostKey } : {}),
+    accept_new: acceptNew,
     algorithms,
+    ...(algorithmsReason === null ? {} : { algorithms_reason: algorithmsReason }),
+    ...(algorithmsUntil === null ? {} : { algorithms_until: algorithmsUntil }),
     echo,
     enter,
     sudo,

@@ -4,6 +4,16 @@ export type Platform = (typeof PLATFORMS)[number]
 export const ALGORITHM_PROFILES = ['modern', 'legacy-vos'] as const
 export type AlgorithmProfile = (typeof ALGORITHM_PROFILES)[number]
 
+/** The types of host keys that can be checked. */
+export const HOST_KEY_TYPES = [
+  'ssh-ed25519',
+  'ecdsa-sha2-nistp256',
+  'ecdsa-sha2-nistp384',
+  'ecdsa-sha2-nistp521',
+  'ssh-rsa',
+] as const
+export type HostKeyType = (typeof HOST_KEY_TYPES)[number]
+
 /** Time limits of one connection in milliseconds; each phase has its own, and its own error code. */
 export interface Timings {
   readonly connectMs: number
@@ -76,7 +86,12 @@ export interface Connection {
   readonly service: string | null
   readonly credential: CredentialSource
   readonly hostKey: HostKey | null
+  /** For labs: the first key that is seen is pinned, without a comparison. */
+  readonly acceptNew: boolean
   readonly algorithms: AlgorithmProfile
+  /** Why old algorithms are needed, and the last day (YYYY-MM-DD, local time) on which they are allowed; null with `modern`. */
+  readonly algorithmsReason: string | null
+  readonly algorithmsUntil: string | null
   /** Compare the echo of a typed command before Enter. Off for a device that does not echo until Enter. */
   readonly echo: boolean
   /** The byte that means Enter. */
@@ -107,7 +122,65 @@ export function deviceKey(connection: Pick<Connection, 'host' | 'port'>): string
 /** Everything that an edit can change or take away, as one string: two that are equal were not changed in between. */
 export function toState(connection: Connection): string {
   const { name, host, port, username, platform, service, credential, hostKey } = connection
-  const { algorithms, echo, enter, sudo, timings } = connection
+  const { acceptNew, algorithms, algorithmsReason, algorithmsUntil, echo, enter, sudo, timings } = connection
   const login = [name, host, port, username, platform, service, credential, hostKey]
-  return JSON.stringify([...login, algorithms, echo, enter, sudo, timings])
+  const limits = [acceptNew, algorithms, algorithmsReason, algorithmsUntil]
+  return JSON.stringify([...login, ...limits, echo, enter, sudo, timings])
+}
+
+const DAY_MS = 86_400_000
+
+/** The day of a moment in local time: `2026-11-28`. */
+export function dayOf(at: number): string {
+  const date = new Date(at)
+  const two = (value: number) => String(value).padStart(2, '0')
+  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`
+}
+
+/**
+ * How many days old algorithms are allowed after today: 0 on the last one, negative when it is over; null without an end,
+ * and where none are allowed.
+ */
+export function daysOfOldAlgorithms(
+  { algorithms, algorithmsUntil }: Pick<Connection, 'algorithms' | 'algorithmsUntil'>,
+  now: number,
+): number | null {
+  if (algorithms === 'modern' || algorithmsUntil === null) return null
+  return Math.round((Date.parse(algorithmsUntil) - Date.parse(dayOf(now))) / DAY_MS)
+}
+
+/** No end may lie further away: what was allowed for longer would be forgotten. */
+const MAX_DAYS = 731
+
+export type AlgorithmLimits = Pick<Connection, 'algorithms' | 'algorithmsReason' | 'algorithmsUntil'>
+
+/**
+ * What is wrong with a change of what may be negotiated; null for nothing. Old algorithms need a reason and an end, so that
+ * somebody looks at them again. Those that an older vosctl allowed without an end stay until somebody touches them.
+ * @param before null for a new connection
+ */
+export function problemOfAlgorithms(
+  before: AlgorithmLimits | null,
+  change: { readonly [Key in keyof AlgorithmLimits]?: AlgorithmLimits[Key] },
+  now: number,
+): { readonly field: keyof AlgorithmLimits; readonly why: string; readonly hint: string } | null {
+  const { algorithms, algorithmsReason: reason, algorithmsUntil: until } = { ...before, ...change }
+  const isSaid = (field: keyof AlgorithmLimits) => change[field] !== undefined && change[field] !== null
+  if (algorithms !== 'legacy-vos') {
+    const field = (['algorithmsReason', 'algorithmsUntil'] as const).find(isSaid)
+    return field ? { field, why: 'is for old algorithms only', hint: 'Say legacy-vos too, or leave it out.' } : null
+  }
+  if (isSaid('algorithms') && (reason ?? null) === null) {
+    return { field: 'algorithmsReason', why: 'is missing: legacy-vos needs one', hint: 'Say why: --reason <text>' }
+  }
+  if (isSaid('algorithms') && (until ?? null) === null) {
+    const hint = 'Say the last day on which they are allowed: --until YYYY-MM-DD'
+    return { field: 'algorithmsUntil', why: 'is missing: legacy-vos needs an end', hint }
+  }
+  if (!isSaid('algorithmsUntil') && !isSaid('algorithms')) return null
+  const days = daysOfOldAlgorithms({ algorithms, algorithmsUntil: until ?? null }, now)
+  if (days === null) return null
+  const hint = 'Say a day from today on, at most two years ahead.'
+  if (days < 0) return { field: 'algorithmsUntil', why: `is over: ${until}`, hint }
+  return days > MAX_DAYS ? { field: 'algorithmsUntil', why: `is too far away: ${until}`, hint } : null
 }

@@ -26,16 +26,37 @@ export function movingPhase(state: string): 'stopping' | 'starting' | null {
   return state === 'STARTING' ? 'starting' : null
 }
 
+/** What the key exchange came to. What an older vosctl wrote has only the first three. */
+export interface Negotiated {
+  readonly kex: string
+  /** Of what we send; `<implicit>` where the cipher authenticates by itself. */
+  readonly cipher: string
+  readonly mac: string
+  readonly compression?: string
+  /** How the host key has signed: `rsa-sha2-512`, or the type of the key. */
+  readonly hostKey?: string
+  /** Of what the device sends, where that is not the same. */
+  readonly received?: { readonly cipher: string; readonly mac: string; readonly compression: string }
+}
+
 /** What a login taught us. Nothing in it is secret. */
 export interface SessionFacts {
   readonly hostKey: { readonly type: string; readonly fingerprint: string }
   /** The peer's identification string, sanitised. */
   readonly software: string
-  readonly algorithms: { readonly kex: string; readonly cipher: string; readonly mac: string }
+  readonly algorithms: Negotiated
   /** The authentication method that worked, as SSH names it. */
   readonly method: string
   /** From the first network byte to the ready prompt, in milliseconds. */
   readonly loginMs: number
+}
+
+/** What the one attempt to log in would be. */
+export interface Attempt {
+  readonly username: string
+  readonly method: string
+  /** The key that the device shows, when none is pinned: it must be pinned before the attempt. */
+  readonly firstSight?: { readonly type: string; readonly fingerprint: string }
 }
 
 /** What the device does after the command was sent, in the order in which it was seen. */
@@ -62,7 +83,7 @@ export type Observation =
  */
 export interface Device {
   /** TCP, key exchange, host key. When it resolves, no credential has left this machine. */
-  connect(options?: { readonly patient?: boolean }): Promise<{ readonly username: string; readonly method: string }>
+  connect(options?: { readonly patient?: boolean }): Promise<Attempt>
   /** The single authentication attempt. */
   authenticate(): Promise<void>
   /** From the accepted login to the point where the device takes a command. */

@@ -90,6 +90,7 @@ const CODES = {
   busy: ['already_running', 'service_moving'],
   held: [
     'on_hold', // somebody said "do not touch this connection"
+    'algorithms_expired', // the last day on which its old algorithms were allowed is over
     'login_held',
     'unacknowledged',
     'service_not_activated',
@@ -112,6 +113,7 @@ const CODES = {
     'no_common_algorithm',
     'host_key_unpinned',
     'host_key_changed',
+    'host_key_refused', // too weak, malformed, revoked, or of a type that is not checked
     'login_refused',
     'login_method',
     'password_expired',

@@ -86,6 +86,8 @@ export type OperationEvent =
     }
   /** The next thing on the network is ours. */
   | { readonly type: 'connecting' }
+  /** No host key was pinned, and the connection takes the first one that it sees: from this event on it is the pinned one. */
+  | { readonly type: 'pinned'; readonly hostKey: SessionFacts['hostKey'] }
   /** Written before the one authentication attempt is made. */
   | { readonly type: 'authenticating'; readonly username: string; readonly method: string }
   /** The device has accepted the login. */
@@ -296,6 +298,10 @@ function change(operation: Operation, event: OperationEvent, at: number): Partia
         beganAt: at,
         message: 'testing the SSH connection',
       }
+    case 'pinned': {
+      const value = `pinned on first sight: ${event.hostKey.type} ${event.hostKey.fingerprint}`
+      return { evidence: [...operation.evidence, { at, what: FIRST_SIGHT, value }], lastDeviceAt: at }
+    }
     case 'authenticating':
       return { authenticating: { username: event.username, method: event.method } }
     case 'authenticated':
@@ -385,6 +391,8 @@ function enter(operation: Operation, phase: Phase, at: number): Partial<Operatio
   return { phase, phaseStartedAt: at, phases: [...operation.phases, { phase, at }] }
 }
 
+/** The name of the evidence that the first host key that was seen has been pinned. */
+export const FIRST_SIGHT = 'host key'
 /** The name of the evidence that a changed {@link ServiceState.identity} leaves behind. */
 export const IDENTITY_CHANGED = 'identity changed'
 /** The name of the evidence that a later look leaves behind which finds the service still STOPPING or STARTING. */

@@ -1,4 +1,4 @@
-import type { AlgorithmProfile, Connection, Hold, HostKey, Platform, Timings } from './connection.ts'
+import type { AlgorithmProfile, Connection, Hold, HostKey, HostKeyType, Platform, Timings } from './connection.ts'
 import type { ServiceState } from './device.ts'
 import type { ErrorInfo } from './errors.ts'
 import type { Operation, OperationType, RecordedEvent, SettledStatus } from './operation.ts'
@@ -137,6 +137,8 @@ export interface ConnectionInput {
   readonly keyPath?: string
   readonly algorithms?: AlgorithmProfile
   readonly algorithmsReason?: string
+  readonly algorithmsUntil?: string
+  readonly acceptNew?: boolean
   readonly echo?: boolean
   readonly enter?: 'cr' | 'lf'
   readonly sudo?: boolean
@@ -285,9 +287,10 @@ export interface ClientToServerEvents {
   /** Null until the last part; then how many were written. */
   'connection:import': Request<ImportRequest, { added: number; changed: number } | null>
   'connection:remove': Request<{ id: number }, ConnectionView>
-  /** Reads the device's host key; no credential leaves. */
-  'connection:host-key': Request<{ id: number }, HostKey>
-  'connection:trust': Request<{ id: number; hostKey: HostKey }, ConnectionView>
+  /** Reads the device's host key, with `types` one of these types; `bits` of an RSA key. No credential leaves. */
+  'connection:host-key': Request<{ id: number; types?: readonly HostKeyType[] }, HostKey & { bits: number | null }>
+  /** Pins a key. In place of another one only when `replaces` is the fingerprint that is pinned at that moment. */
+  'connection:trust': Request<{ id: number; hostKey: HostKey; replaces?: string }, ConnectionView>
   /** Keeps hands off until somebody releases it: no work begins there. What runs goes on. */
   'connection:hold': Request<{ id: number; by: string; reason?: string }, ConnectionView>
   'connection:release': Request<{ id: number }, ConnectionView>

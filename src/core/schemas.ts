@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { ALGORITHM_PROFILES, DEFAULT_TIMINGS, PLATFORMS, type Timings } from './connection.ts'
+import { ALGORITHM_PROFILES, DEFAULT_TIMINGS, HOST_KEY_TYPES, PLATFORMS, type Timings } from './connection.ts'
 import { IF_RUNNING, type RequestName, type RequestOf } from './protocol.ts'
 import { oneLine } from './text.ts'
 
@@ -49,10 +49,10 @@ const timings = partial(
   >,
 )
 
-const hostKey = z.strictObject({
-  type: z.string().regex(/^[a-z0-9@.-]{1,64}$/, 'is not a host key type'),
-  fingerprint: z.string().regex(/^SHA256:[A-Za-z0-9+/]{43}$/, 'is not a SHA256 fingerprint'),
-})
+const hostKeyType = z.enum(HOST_KEY_TYPES, 'is not a type of host key that is checked')
+const fingerprint = z.string().regex(/^SHA256:[A-Za-z0-9+/]{43}$/, 'is not a SHA256 fingerprint')
+const hostKey = z.strictObject({ type: hostKeyType, fingerprint })
+const day = z.iso.date('is not a day, such as 2027-03-31')
 
 const required = { name, host, username: line(64, 'the username') }
 const optional = {
@@ -62,6 +62,8 @@ const optional = {
   keyPath: line(4096, 'the key path'),
   algorithms: z.enum(ALGORITHM_PROFILES),
   algorithmsReason: line(200, 'the reason'),
+  algorithmsUntil: day,
+  acceptNew: z.boolean(),
   echo: z.boolean(),
   enter: z.enum(['cr', 'lf']),
   sudo: z.boolean(),
@@ -142,8 +144,8 @@ export const REQUESTS = {
     })
     .refine(({ part, parts }) => part < parts, 'there are not so many parts'),
   'connection:remove': z.strictObject({ id }),
-  'connection:host-key': z.strictObject({ id }),
-  'connection:trust': z.strictObject({ id, hostKey }),
+  'connection:host-key': z.strictObject({ id, types: z.array(hostKeyType).min(1).max(8).exactOptional() }),
+  'connection:trust': z.strictObject({ id, hostKey, replaces: fingerprint.exactOptional() }),
   'connection:hold': z.strictObject({
     id,
     by: line(64, 'the user name'),

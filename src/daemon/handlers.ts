@@ -1,6 +1,6 @@
 import { randomUUID, type KeyObject } from 'node:crypto'
 import os from 'node:os'
-import { deviceKey, type Connection } from '../core/connection.ts'
+import { deviceKey, problemOfAlgorithms, type Connection } from '../core/connection.ts'
 import type { ServiceState } from '../core/device.ts'
 import { VosError } from '../core/errors.ts'
 import { isSettled } from '../core/operation.ts'
@@ -10,6 +10,7 @@ import { chainPage, createVerifier } from './history.ts'
 import { collectParts, checkPlanned } from './import.ts'
 import { timingsOf, type Manager } from './manager.ts'
 import { sealPassword } from './ssh/credentials.ts'
+import { isSameHostKey } from './ssh/host-keys.ts'
 import { readHostKey } from './ssh/session.ts'
 import { statisticsOf } from './statistics.ts'
 import type { OperationTable } from './store/operations.ts'
@@ -71,7 +72,13 @@ export function createHandlers({ store, manager, sealingKey, now, info, stop }: 
   const releaseLogin = (connection: Connection): void =>
     operations.clearLoginHold(deviceKey(connection), connection.username)
 
+  const add = (input: ConnectionInput): Connection => {
+    refuseAlgorithms(null, input, now())
+    return connections.add(input, now())
+  }
+
   const edit = (id: number, change: Partial<ConnectionInput>): Connection => {
+    refuseAlgorithms(connections.get(id), change, now())
     const connection = connections.edit(id, change)
     // Another key is a person's answer to a login that was refused.
     if (change.keyPath !== undefined) releaseLogin(connection)
@@ -94,7 +101,7 @@ export function createHandlers({ store, manager, sealingKey, now, info, stop }: 
     'history:verify': ({ heads }) => verifyHistory(heads ?? []),
 
     'connection:list': () => connections.list().map(view),
-    'connection:add': (input) => view(store.write(() => connections.add(input, now()))),
+    'connection:add': (input) => view(store.write(() => add(input))),
     'connection:edit': ({ id, change }) => {
       idle(id, 'changed')
       return view(store.write(() => edit(id, change)))
@@ -114,7 +121,7 @@ export function createHandlers({ store, manager, sealingKey, now, info, stop }: 
           if (hostKey) connections.pin(id, hostKey)
         }
         for (const { hostKey, ...input } of all.add) {
-          const { id } = connections.add(input, now())
+          const { id } = add(input)
           if (hostKey) connections.pin(id, hostKey)
         }
         return { added: all.add.length, changed: all.edit.length }
@@ -125,14 +132,23 @@ export function createHandlers({ store, manager, sealingKey, now, info, stop }: 
       free(id)
       return view(store.write(() => connections.remove(id)))
     },
-    'connection:host-key': async ({ id }) => {
+    'connection:host-key': async ({ id, types }) => {
       const connection = connections.get(id)
       manager.checkHold(connection)
-      const { name, host, port, algorithms } = connection
-      const target = { name, host, port, algorithms, timings: timingsOf(connection) }
-      return readHostKey(target, AbortSignal.timeout(timingsOf(connection).commandMs))
+      const { name, host, port, algorithms, algorithmsUntil } = connection
+      const target = { name, host, port, algorithms, algorithmsUntil, timings: timingsOf(connection) }
+      return readHostKey(target, AbortSignal.timeout(timingsOf(connection).commandMs), types)
     },
-    'connection:trust': ({ id, hostKey }) => view(store.write(() => connections.pin(id, hostKey))),
+    'connection:trust': ({ id, hostKey, replaces }) => {
+      const { name, hostKey: pinned } = connections.get(id)
+      if (pinned ? replaces !== pinned.fingerprint && !isSameHostKey(pinned, hostKey) : replaces !== undefined) {
+        const what = pinned ? 'another key is pinned than the one that you replace' : 'no key is pinned any more'
+        throw new VosError('bad_request', `${name}: ${what}. Nothing was changed.`, {
+          hint: `Somebody may have changed it meanwhile. Look, and compare again: vosctl connections show ${name}`,
+        })
+      }
+      return view(store.write(() => connections.pin(id, hostKey)))
+    },
     'connection:hold': ({ id, by, reason }) => {
       const { name } = connections.get(id)
       if (connections.hold(id)) {
@@ -176,6 +192,15 @@ export function createHandlers({ store, manager, sealingKey, now, info, stop }: 
     'daemon:info': () => info(),
     'daemon:stop': ({ mode }) => stop(mode),
   }
+}
+
+/** @throws VosError when old algorithms would be allowed without a reason or an end */
+function refuseAlgorithms(before: Connection | null, change: Partial<ConnectionInput>, now: number): void {
+  const problem = problemOfAlgorithms(before, change, now)
+  if (!problem) return
+  const what = { algorithms: 'the profile', algorithmsReason: 'the reason', algorithmsUntil: 'the last day' }
+  const { name = before?.name } = change
+  throw new VosError('bad_request', `${name}: ${what[problem.field]} ${problem.why}. Nothing was changed.`, problem)
 }
 
 /** A test whose list is asked for: the login has one road, with its hold and its place in the journal. */

@@ -1,4 +1,12 @@
-import { DEFAULT_TIMINGS, deviceKey, type Connection, type Hold, type Timings } from '../core/connection.ts'
+import {
+  daysOfOldAlgorithms,
+  DEFAULT_TIMINGS,
+  deviceKey,
+  type Connection,
+  type Hold,
+  type HostKey,
+  type Timings,
+} from '../core/connection.ts'
 import type { Device } from '../core/device.ts'
 import { formatDuration } from '../core/duration.ts'
 import { VosError, type ErrorCode } from '../core/errors.ts'
@@ -28,6 +36,8 @@ import { LoginGate, Slots } from './login-gate.ts'
 import { createBatchId, createOperationId } from './operation-id.ts'
 import { RefusedError } from './refused-error.ts'
 import { DEFAULT_SETTINGS } from './settings.ts'
+import { algorithmsExpired, hostKeyChanged } from './ssh/faults.ts'
+import { isSameHostKey } from './ssh/host-keys.ts'
 import { conflictKey, conflictKeyOf, type LoginHold, type Recorded } from './store/operations.ts'
 import type { Store } from './store/store.ts'
 
@@ -262,7 +272,11 @@ export class Manager {
         ...about,
       }
     }
-    if (connection.hostKey === null) {
+    const days = daysOfOldAlgorithms(connection, this.#now())
+    if (days !== null && days < 0) {
+      return { ...algorithmsExpired(connection, connection.algorithmsUntil ?? '').toInfo(), ...about }
+    }
+    if (connection.hostKey === null && !connection.acceptNew) {
       const hint = `Compare and pin it: vosctl connections trust ${name}`
       return { code: 'host_key_unpinned', message: `${name} has no pinned host key. Nothing was sent.`, hint, ...about }
     }
@@ -670,6 +684,7 @@ export class Manager {
   #record(known: Operation, event: OperationEvent, connection?: Connection): Operation {
     const operation = this.#board.get(known.id) ?? known
     if ((event.type === 'line' || event.type === 'repeated') && this.#isFull(operation, event)) return operation
+    if (event.type === 'pinned' && this.#isPinned(operation, event.hostKey)) return operation
     const at = this.#now()
     const { operations } = this.#store
     const results = this.#store.write(() => {
@@ -695,6 +710,8 @@ export class Manager {
         const by = operation.createdBy
         written.push(operations.append(subject, { ...event.proves, type: 'verified', by, look: operation.id }, at))
       }
+      // With the event, and before anybody hears of it: from here on every login sees this key or makes none.
+      if (event.type === 'pinned') this.#store.connections.pin(operation.connection.id, event.hostKey)
       const result = operations.append(before, event, at)
       written.push(result)
       this.#keepLoginHold(before, event, at)
@@ -707,6 +724,18 @@ export class Manager {
     if (lines) lines.left = 0
     for (const one of results) this.#publish(one)
     return results.at(-1)?.operation ?? operation
+  }
+
+  /**
+   * Has somebody pinned a key since this operation read that none was? Of two first sights the first one counts.
+   * @throws VosError `host_key_changed` when that is another key
+   */
+  #isPinned(operation: Operation, shown: HostKey): boolean {
+    const connection = this.#store.connections.get(operation.connection.id)
+    if (connection.hostKey && !isSameHostKey(connection.hostKey, shown)) {
+      throw hostKeyChanged(connection, connection.hostKey, shown)
+    }
+    return connection.hostKey !== null
   }
 
   #clockMoved(operation: Operation, wall: number): number {

@@ -3,7 +3,7 @@ import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { checkLines, fail, ok, statusOf, toCheckJson, warn } from '../../src/cli/doctor/check.ts'
 import { checkCompletion } from '../../src/cli/doctor/completion.ts'
-import { checkClock, checkConnections, checkKeyFiles } from '../../src/cli/doctor/house.ts'
+import { checkClock, checkConnections, checkKeyFiles, checkLeniency } from '../../src/cli/doctor/house.ts'
 import { checkProduction } from '../../src/cli/doctor/installation.ts'
 import { checkOneStore, checkStateDirectory, judgeFileSystem } from '../../src/cli/doctor/state-directory.ts'
 import { checkLocale, checkTerminal, tmuxWords } from '../../src/cli/doctor/terminal.ts'
@@ -124,6 +124,29 @@ describe('the connections', () => {
       { id: 'credential', level: 'fail', about: 'usage', fix: 'vosctl credentials set "web 1"' },
     ])
     expect(checkConnections([])).toMatchObject([{ level: 'warn' }])
+  })
+
+  it('that take the first key need none, and are named every time', () => {
+    const lab = connection('lab 1', { hostKey: null, acceptNew: true, algorithms: 'modern' })
+    expect(checkConnections([lab])).toMatchObject([{ level: 'ok' }])
+    expect(checkLeniency([lab], 0)).toMatchObject([
+      { id: 'accept-new', level: 'warn', fix: 'vosctl connections edit "lab 1" --no-accept-new' },
+    ])
+  })
+
+  it.each([
+    [null, 'is allowed old algorithms without an end'],
+    ['2026-11-27', 'were allowed until 2026-11-27: nothing connects there now'],
+    ['2026-11-28', 'are allowed until 2026-11-28 only'],
+    ['2026-12-28', 'are allowed until 2026-12-28 only'],
+    ['2026-12-29', null],
+  ])('with old algorithms until %s are told in time', (algorithmsUntil, words) => {
+    const old = connection('old', { algorithms: 'legacy-vos', algorithmsUntil })
+    const noon = new Date(2026, 10, 28, 12).getTime()
+    const checks = checkLeniency([old], noon)
+    expect(checks.map(({ id, level }) => [id, level])).toEqual(words === null ? [] : [['algorithms', 'warn']])
+    if (words !== null) expect(checks[0]?.message).toContain(words)
+    expect(checkLeniency([{ ...old, algorithms: 'modern' }], noon)).toEqual([])
   })
 
   it('have key files that nobody else may read', () => {

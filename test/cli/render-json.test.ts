@@ -14,6 +14,7 @@ import {
   sentAt,
   settled,
 } from './render-scenes.ts'
+import { FACTS } from '../helpers/operations.ts'
 
 const iso = (time: string) => new Date(at(time)).toISOString()
 
@@ -51,6 +52,13 @@ describe('an operation as JSON', () => {
         late_at: null,
         late_ms: null,
         usual_ms: { p50: 200_000, p90: 270_000, samples: 11 },
+      },
+      session: {
+        host_key: FACTS.hostKey,
+        software: 'OpenSSH_8.0',
+        algorithms: { ...FACTS.algorithms, compression: null, host_key: null, received: null },
+        method: 'password',
+        login_ms: 1900,
       },
       evidence: [],
       error: null,

@@ -8,10 +8,11 @@ import { connectionLines, listLines } from '../../src/cli/connection-words.ts'
 import { eventLine } from '../../src/cli/event-words.ts'
 import { farewellLine } from '../../src/cli/follow-operations.ts'
 import { cleanEnvironment } from '../../src/cli/launcher.ts'
+import { algorithmWords } from '../../src/cli/renderers/words.ts'
 import { errorLines } from '../../src/cli/report.ts'
 import { isOlder } from '../../src/cli/session.ts'
 import { longDuration, momentWords, ordinal, parseMoment } from '../../src/cli/times.ts'
-import { DEFAULT_TIMINGS } from '../../src/core/connection.ts'
+import { dayOf, DEFAULT_TIMINGS } from '../../src/core/connection.ts'
 import type { ConnectionView } from '../../src/core/protocol.ts'
 import { ACCEPTED, record } from '../helpers/operations.ts'
 import { INFO } from './daemon-stand-in.ts'
@@ -55,7 +56,10 @@ const CONNECTION: ConnectionView = {
   service: 'Cisco Tomcat',
   credential: { type: 'sealed' },
   hostKey: { type: 'ssh-ed25519', fingerprint: `SHA256:${'A'.repeat(43)}` },
+  acceptNew: false,
   algorithms: 'modern',
+  algorithmsReason: null,
+  algorithmsUntil: null,
   echo: true,
   enter: 'cr',
   sudo: false,
@@ -260,6 +264,10 @@ describe('the house', () => {
     ])
     expect(houseLines(INFO, [CONNECTION], [], [], NOW).at(-1)).toBe('Nothing is under way, and nothing waits for you.')
     expect(houseLines(INFO, [], [], [], NOW)).toContain('No connections yet.')
+    const old = { ...CONNECTION, algorithms: 'legacy-vos', algorithmsUntil: dayOf(NOW) } as const
+    expect(houseLines(INFO, [old], [], [], NOW)).toContain(
+      `  cucm-pub  its old algorithms are allowed until ${dayOf(NOW)} only. Then: vosctl connections edit cucm-pub --until …`,
+    )
   })
 
   it('says who keeps hands off what, and does not count a look without an answer as a failure', () => {
@@ -323,6 +331,17 @@ describe('the house', () => {
   })
 })
 
+describe('what was negotiated', () => {
+  it('is told in one line, both directions where they differ', () => {
+    const same = { kex: 'k', hostKey: 'rsa-sha2-512', cipher: 'c', mac: '<implicit>', compression: 'none' }
+    expect(algorithmWords(same)).toBe('k, rsa-sha2-512, c')
+    const received = { cipher: 'd', mac: 'm', compression: 'zlib' }
+    expect(algorithmWords({ ...same, mac: 'n', received })).toBe('k, rsa-sha2-512, c, n, back d m zlib')
+    // As an older vosctl wrote it.
+    expect(algorithmWords({ kex: 'k', cipher: 'c', mac: 'm' })).toBe('k, c, m')
+  })
+})
+
 describe('connections', () => {
   it('are listed by id', () => {
     const other = {
@@ -348,15 +367,22 @@ describe('connections', () => {
       port: 2222,
       echo: false,
       enter: 'lf',
+      acceptNew: true,
       algorithms: 'legacy-vos',
+      algorithmsReason: '11.5',
+      algorithmsUntil: '2027-03-31',
       timings: { promptMs: 120_000, quietMs: 50 },
     } as const
     const text = connectionLines(odd, NOW).join('\n')
     expect(text).toContain('admin@[fe80::1]:2222')
     expect(text).toContain(
-      'settings    algorithms legacy-vos, no echo check, Enter is a line feed, prompt 2m00s, quiet 50ms',
+      'settings    accept-new: pins the first host key that it sees, algorithms legacy-vos until 2027-03-31 (11.5), no echo check, Enter is a line feed, prompt 2m00s, quiet 50ms',
     )
     expect(Object.keys(DEFAULT_TIMINGS)).toContain('promptMs')
+    expect(connectionLines({ ...odd, algorithmsUntil: null }, NOW).join('\n')).toContain(
+      'legacy-vos without an end (11.5)',
+    )
+    expect(listLines([{ ...odd, hostKey: null }])[1]).toContain('none, accept-new')
   })
 })
 

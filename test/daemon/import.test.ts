@@ -6,7 +6,7 @@ import { parseText } from '../../src/cli/import/file.ts'
 import { createPlan, inPackets, planLines, toParts, type Plan } from '../../src/cli/import/plan.ts'
 import { toYaml } from '../../src/cli/import/yaml.ts'
 import { toExportDocument } from '../../src/cli/export-document.ts'
-import { DEFAULT_TIMINGS, toState } from '../../src/core/connection.ts'
+import { dayOf, DEFAULT_TIMINGS, toState } from '../../src/core/connection.ts'
 import type { ConnectionView } from '../../src/core/protocol.ts'
 import { problemOf, REQUESTS } from '../../src/core/schemas.ts'
 import { createHandlers } from '../../src/daemon/handlers.ts'
@@ -181,7 +181,28 @@ describe('the plan', () => {
       '- {name: b, host: h, username: u, service: X, sudo: true}',
       ['  + b  line 1, no connection has this name: u@h, vos, service X, sudo true'],
     ],
-    ['the same', '- {name: a, host: 10.10.0.10, port: 22, service: Cisco Tomcat, algorithms_reason: x}', []],
+    ['the same', '- {name: a, host: 10.10.0.10, port: 22, service: Cisco Tomcat}', []],
+    [
+      'old algorithms without an end',
+      '- name: a\n  algorithms: legacy-vos\n  algorithms_reason: x',
+      [
+        '  x line 1, a: algorithms_until is missing: legacy-vos needs an end',
+        '      Say the last day on which they are allowed: --until YYYY-MM-DD',
+      ],
+    ],
+    [
+      'old algorithms whose end is over',
+      '- {name: a, algorithms: legacy-vos, algorithms_reason: x, algorithms_until: 2020-02-29}',
+      [
+        '  x line 1, a: algorithms_until is over: 2020-02-29',
+        '      Say a day from today on, at most two years ahead.',
+      ],
+    ],
+    [
+      'a lab',
+      '- {name: a, accept_new: true}',
+      ['  ~ a  line 1: accept_new: false -> true', '      it pins the first host key that it sees: for labs only'],
+    ],
     [
       'a service',
       '- name: a\n  service: X\n  echo: false',
@@ -292,7 +313,7 @@ const INPUT = fc.record(
     platform: fc.constantFrom('vos', 'linux'),
     service: fc.oneof(LINE, fc.constant(null)),
     keyPath: LINE.map((text) => `/${text.replaceAll(/[/.]/g, '')}`),
-    algorithms: fc.constantFrom('modern', 'legacy-vos'),
+    acceptNew: fc.boolean(),
     echo: fc.boolean(),
     enter: fc.constantFrom('cr', 'lf'),
     sudo: fc.boolean(),
@@ -300,11 +321,23 @@ const INPUT = fc.record(
   },
   { requiredKeys: ['name', 'host', 'username'] },
 )
-const HOUSE = fc.uniqueArray(INPUT, { maxLength: 6, minLength: 1, selector: ({ name }) => name.toLowerCase() })
+const TOMORROW = dayOf(Date.now() + 86_400_000)
+const OLD = fc.record({
+  algorithms: fc.constant('legacy-vos'),
+  algorithmsReason: LINE,
+  algorithmsUntil: fc.constantFrom(TOMORROW, dayOf(Date.now() + 700 * 86_400_000)),
+})
+const ANY = fc.tuple(INPUT, fc.oneof(OLD, fc.constantFrom({}, { algorithms: 'modern' }))).map(([input, limits]) => ({
+  ...input,
+  ...limits,
+}))
+const HOUSE = fc.uniqueArray(ANY, { maxLength: 6, minLength: 1, selector: ({ name }) => name.toLowerCase() })
 
 describe('a house that is exported', () => {
   it('is the same in an empty house, and nothing new in its own, whatever is in it', async () => {
     const [here, there] = [open(), open()]
+    // Ends of what is allowed are compared with today.
+    for (const { house } of [here, there]) house.clock = Date.now()
     const clear = ({ house }: Opened) =>
       house.store.write(() => house.store.connections.list().forEach(({ id }) => house.store.connections.remove(id)))
     await fc.assert(

@@ -154,7 +154,9 @@ describe('the database file', () => {
     const table = house.operations
     house.write(() => {
       const { operation } = table.insert('r-1', ACCEPTED, 5000)
-      table.append(table.append(operation, { type: 'connecting' }, 5001).operation, { type: 'late', usualMs: 7 }, 6000)
+      const connecting = table.append(operation, { type: 'connecting' }, 5001).operation
+      const pinned = table.append(connecting, { type: 'pinned', hostKey: FACTS.hostKey }, 5002).operation
+      table.append(pinned, { type: 'late', usualMs: 7 }, 6000)
       table.insert('r-2', { ...ACCEPTED, after: 'r-1' }, 5000)
     })
     expect(table.board()).toMatchObject([{ lateAt: 6000 }, { after: 'r-1' }])
@@ -166,6 +168,8 @@ describe('the database file', () => {
     }
     const event = { type: 'evidence', what: 'late', value: 'longer than 7 ms' }
     expect(table.events('r-1', 0, 9).at(-1)?.event).toEqual(event)
+    const value = `pinned on first sight: ssh-ed25519 ${FACTS.hostKey.fingerprint}`
+    expect(table.events('r-1', 0, 9).at(-2)?.event).toEqual({ type: 'evidence', what: 'host key', value })
   })
 
   it('compiles a statement once, however often it runs', () => {

@@ -1,6 +1,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { expect, it } from 'vitest'
+import { dayOf } from '../../src/core/connection.ts'
 import { scenarios, type Scenario } from '../../src/simulator/index.ts'
 import { Rig, type RunOptions } from '../helpers/rig.ts'
 import { createValidator } from '../helpers/schemas.ts'
@@ -9,6 +10,7 @@ import { until } from '../helpers/wait.ts'
 const of = (name: string) => scenarios.get(name) as Scenario
 // A machine that is busy with other tests takes its time to start a program.
 const PATIENCE_MS = 30_000
+const UNTIL = dayOf(Date.now() + 86_400_000)
 const LISTS = ['operation-list', 'connection-list']
 
 /** `daemon status` in words; quoted words hold together. */
@@ -115,7 +117,11 @@ it('every command answers programs by its schema, and exits by the table', { tim
   const rows = '[{"name": "new", "host": "new", "username": "u"}, {"name": "down", "sudo": true}, {"name": "bad"}]'
   await json('connections import - --dry-run', 2, 'connection-import', { input: rows })
   await words('connections list', /^[a-z]+$/)
-  await json('connections edit good --timing deadline=10m --algorithms legacy-vos --reason old', 0, 'connection')
+  await json(
+    `connections edit good --timing deadline=10m --algorithms legacy-vos --reason old --until ${UNTIL}`,
+    0,
+    'connection',
+  )
   await json(`connections trust good --fingerprint ${good.hostKey.fingerprint}`, 0, 'connection')
   await json(`connections trust good --fingerprint SHA256:${'A'.repeat(43)}`, 6, 'error')
   await json('connections services good', 0, 'service-list')

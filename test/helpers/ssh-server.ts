@@ -122,7 +122,9 @@ export function toTarget(
     port: server.port,
     username: 'admin',
     hostKey: server.hostKey ?? SOME_HOST_KEY,
+    acceptNew: false,
     algorithms: 'modern',
+    algorithmsUntil: null,
     timings: QUICK,
     ...changes,
   }

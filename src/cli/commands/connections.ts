@@ -1,5 +1,5 @@
 import path from 'node:path'
-import type { AlgorithmProfile, HostKey, Platform, Timings } from '../../core/connection.ts'
+import type { AlgorithmProfile, Platform, Timings } from '../../core/connection.ts'
 import { exitStatusOf, VosError, type ExitStatus } from '../../core/errors.ts'
 import type { ConnectionInput, ConnectionView } from '../../core/protocol.ts'
 import { askText, confirm } from '../ask.ts'
@@ -10,10 +10,12 @@ import { FIRST_STEPS } from '../first-steps.ts'
 import { toConnectionJson, toTime } from '../json-documents.ts'
 import { errorLines } from '../report.ts'
 import { clean } from '../renderers/words.ts'
+import { sayConnection } from '../say-connection.ts'
 import { chooseTarget, insist, isInteractive } from '../selection.ts'
 import { table } from '../table.ts'
 import { setPassword } from './credentials.ts'
 import { runTest } from './test.ts'
+import { trustConnection } from './trust.ts'
 
 /** The flags of `add` and `edit`. */
 export interface ConnectionOptions {
@@ -26,6 +28,8 @@ export interface ConnectionOptions {
   readonly key?: string
   readonly algorithms?: AlgorithmProfile
   readonly reason?: string
+  readonly until?: string
+  readonly acceptNew?: boolean
   readonly echo?: boolean
   readonly enter?: 'cr' | 'lf'
   readonly sudo?: boolean
@@ -34,7 +38,8 @@ export interface ConnectionOptions {
 
 /** What was said, in the daemon's words; what was not said is not in it. */
 export function toChange(options: ConnectionOptions): Partial<ConnectionInput> {
-  const { name, host, port, username, platform, service, key, algorithms, reason, echo, enter, sudo, timing } = options
+  const { name, host, port, username, platform, service, key, echo, enter, sudo, timing } = options
+  const { acceptNew, algorithms, reason, until } = options
   return {
     ...(name === undefined ? {} : { name }),
     ...(host === undefined ? {} : { host }),
@@ -47,6 +52,8 @@ export function toChange(options: ConnectionOptions): Partial<ConnectionInput> {
     ...(key === undefined ? {} : { keyPath: path.resolve(key) }),
     ...(algorithms === undefined ? {} : { algorithms }),
     ...(reason === undefined ? {} : { algorithmsReason: reason }),
+    ...(until === undefined ? {} : { algorithmsUntil: until }),
+    ...(acceptNew === undefined ? {} : { acceptNew }),
     ...(echo === undefined ? {} : { echo }),
     ...(enter === undefined ? {} : { enter }),
     ...(sudo === undefined ? {} : { sudo }),
@@ -150,75 +157,6 @@ export async function removeConnection(context: Context, word: string): Promise<
   return 0
 }
 
-export interface TrustOptions {
-  /** What the device must show, as it was learned some other way. */
-  readonly fingerprint?: string
-}
-
-/** Pins the host key that the device shows, after somebody has compared it. `--yes` is no comparison. */
-export async function trustConnection(context: Context, word: string, options: TrustOptions): Promise<ExitStatus> {
-  const client = await context.connect()
-  const connection = await chooseTarget(client, word)
-  const name = clean(connection.name)
-  const shown = await client.request('connection:host-key', { id: connection.id })
-  if (isSame(connection.hostKey, shown) && (options.fingerprint ?? shown.fingerprint) === shown.fingerprint) {
-    sayConnection(context, connection, `${name} shows the key that is pinned already: ${keyWords(shown)}`)
-    return 0
-  }
-  await compare(context, connection, shown, options)
-  const pinned = await client.request('connection:trust', { id: connection.id, hostKey: shown })
-  sayConnection(context, pinned, `pinned ${keyWords(shown)} for ${name}`)
-  return 0
-}
-
-async function compare(
-  context: Context,
-  { name, hostKey }: ConnectionView,
-  shown: HostKey,
-  { fingerprint }: TrustOptions,
-): Promise<void> {
-  if (fingerprint === shown.fingerprint) return
-  if (fingerprint !== undefined) {
-    throw new VosError(
-      'host_key_changed',
-      `${name} shows ${keyWords(shown)}, not ${clean(fingerprint)}. Nothing was changed.`,
-      {
-        hint: 'Do not log in before you know why: it may be another machine.',
-      },
-    )
-  }
-  if (!isInteractive(context)) {
-    throw hostKeyQuestion(name, hostKey, shown)
-  }
-  const lines = hostKey
-    ? [`The host key of ${name} has CHANGED.`, `  pinned  ${keyWords(hostKey)}`, `  shown   ${keyWords(shown)}`]
-    : [`${name} shows ${keyWords(shown)}`]
-  const advice = 'Compare it with the device itself, on its console or with its administrator.'
-  for (const line of [...lines, advice]) context.note(line)
-  if (await confirm(hostKey ? 'Replace the pinned key by the new one?' : 'Is it the right one? Pin it?', context.io))
-    return
-  throw new VosError('declined', 'you said no. Nothing was changed.')
-}
-
-function hostKeyQuestion(name: string, pinned: HostKey | null, shown: HostKey): VosError {
-  const hint = `Compare it with the device, then: vosctl connections trust ${name} --fingerprint ${clean(shown.fingerprint)}`
-  if (!pinned) {
-    return new VosError('needs_answer', `${name} shows ${keyWords(shown)}, and there is nobody to compare it.`, {
-      hint,
-    })
-  }
-  const message = `The host key of ${name} has changed: pinned ${keyWords(pinned)}, shown ${keyWords(shown)}. Nothing was changed.`
-  return new VosError('host_key_changed', message, { hint })
-}
-
-function isSame(pinned: HostKey | null, shown: HostKey): boolean {
-  return pinned?.type === shown.type && pinned.fingerprint === shown.fingerprint
-}
-
-function keyWords({ type, fingerprint }: HostKey): string {
-  return `${clean(type)} ${clean(fingerprint)}`
-}
-
 /** The device's own list, read now: one login. */
 export async function listServices(context: Context, word: string): Promise<ExitStatus> {
   const client = await context.connect()
@@ -243,11 +181,4 @@ export async function listServices(context: Context, word: string): Promise<Exit
     for (const line of table(['SERVICE', 'STATE', 'REASON'], rows)) context.print(line)
   }
   return 0
-}
-
-/** One line about what was done with a connection, or its document. */
-function sayConnection(context: Context, connection: ConnectionView, line: string): void {
-  if (isMachine(context.flags)) printJson(context, toConnectionJson(connection))
-  else if (context.flags.quiet) return
-  else context.print(context.flags.output === 'name' ? connection.name : line)
 }

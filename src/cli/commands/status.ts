@@ -5,13 +5,13 @@ import { isSettled, needsAcknowledgement, type Operation } from '../../core/oper
 import type { ConnectionView, DaemonInfo } from '../../core/protocol.ts'
 import type { Client } from '../client.ts'
 import { isMachine, listConnections, printJson, type Context } from '../context.ts'
-import { connectionLines, holdWords } from '../connection-words.ts'
+import { connectionLines, holdWords, oldAlgorithmWords } from '../connection-words.ts'
 import { FIRST_STEPS } from '../first-steps.ts'
 import { toConnectionJson, toTime } from '../json-documents.ts'
 import { findOperation, isOperationId } from '../operations.ts'
 import { resultColumns } from '../renderers/choose.ts'
 import { toOperationJson } from '../renderers/json.ts'
-import { clean, clock, describe, isFailure, standingAt, verdictWord } from '../renderers/words.ts'
+import { algorithmWords, clean, clock, describe, isFailure, standingAt, verdictWord } from '../renderers/words.ts'
 import { runningWords, sentence } from '../renderers/verdict.ts'
 import { fields } from '../table.ts'
 import { findTarget, unknownTarget } from '../targets.ts'
@@ -114,6 +114,11 @@ export function houseLines(
         `  ${name}  login held since ${momentWords(loginHold?.since ?? now, now)}. Then: vosctl credentials set ${name}`,
     ),
   ]
+  const lenient = connections.flatMap((connection) => {
+    const words = oldAlgorithmWords(connection, now)
+    const name = clean(connection.name)
+    return words === null ? [] : [`  ${name}  ${words}. Then: vosctl connections edit ${name} --until …`]
+  })
   const openLines = (some: readonly Operation[], words: (operation: Operation) => string) => {
     const shown = some.slice(0, OPEN_ROWS).map((one) => {
       return `  ${clean(one.connection.name)}  ${clean(one.id)}  ${describe(one)}: ${words(one)}`
@@ -126,6 +131,7 @@ export function houseLines(
   if (late.length > 0) lines.push('', 'Late', ...late)
   if (waiting.length > 0) lines.push('', 'Waiting', ...waiting)
   if (onHold.length > 0) lines.push('', 'On hold', ...onHold)
+  if (lenient.length > 0) lines.push('', 'Old algorithms', ...lenient)
   if (failures.length > 0) {
     lines.push('', 'Last failures')
     for (const operation of failures) {
@@ -180,7 +186,7 @@ function sayOperation(context: Context, operation: Operation): ExitStatus {
 
 export function operationLines(operation: Operation, now: number): string[] {
   const { id, connection, device, createdBy, reason, batch, phases, sentAt, lastLine, lastDeviceAt, error } = operation
-  const { completedAt, verified } = operation
+  const { completedAt, facts, verified } = operation
   const moment = (at: number | null) => (at === null ? '-' : momentWords(at, now))
   const position = batch ? [['batch', `${batch.id}, ${batch.position} of ${batch.size}`] as const] : []
   const steps = phases.map(({ phase, at }) => `${clock(at)} ${phase}`).join(', ')
@@ -192,6 +198,12 @@ export function operationLines(operation: Operation, now: number): string[] {
     ...position,
     ['state', isSettled(operation) ? verdictWord(operation) : runningWords(operation, now)],
     ['steps', steps],
+    ...(facts
+      ? [
+          ['session', `${clean(facts.software)}, ${algorithmWords(facts.algorithms)}`] as const,
+          ['host key', `${clean(facts.hostKey.type)} ${clean(facts.hostKey.fingerprint)}`] as const,
+        ]
+      : []),
     ['sent', moment(sentAt)],
     ['touched', { none: 'no', possible: 'perhaps', confirmed: 'yes' }[operation.effect]],
     ...(lastLine === null ? [] : [['last line', `${clean(lastLine)} (${moment(lastDeviceAt)})`] as const]),

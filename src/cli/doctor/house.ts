@@ -4,6 +4,7 @@ import { VosError } from '../../core/errors.ts'
 import type { ConnectionView } from '../../core/protocol.ts'
 import { VERSION } from '../../core/version.ts'
 import type { Client } from '../client.ts'
+import { oldAlgorithmWords } from '../connection-words.ts'
 import { listConnections, type Context } from '../context.ts'
 import { quoted } from '../renderers/words.ts'
 import { connectRunning, isOlder } from '../session.ts'
@@ -40,6 +41,7 @@ async function askDaemon(context: Context, client: Client): Promise<readonly Che
     // It read its clock between the question and the answer.
     checkClock(Math.max(asked, Math.min(info.now, answered)), info.now),
     ...checkConnections(connections),
+    ...checkLeniency(connections, context.now()),
     ...checkKeyFiles(connections),
     ...checkSealingKey(context, isSealed),
   ]
@@ -75,8 +77,8 @@ export function checkClock(now: number, daemonNow: number | null): Check {
 
 /** Without both nothing can be done there. */
 export function checkConnections(connections: readonly ConnectionView[]): readonly Check[] {
-  const wrong = connections.flatMap(({ name, hostKey, credential }) => [
-    ...(hostKey
+  const wrong = connections.flatMap(({ name, hostKey, credential, acceptNew }) => [
+    ...(hostKey || acceptNew
       ? []
       : [fail('host-key', 'usage', `${name} has no pinned host key`, `vosctl connections trust ${quoted(name)}`)]),
     ...(credential.type === 'none'
@@ -89,7 +91,33 @@ export function checkConnections(connections: readonly ConnectionView[]): readon
     ]
   }
   if (wrong.length > 0) return wrong
-  return [ok('connections', `all ${connections.length} have a pinned host key and a credential`)]
+  const pinned = connections.every(({ hostKey }) => hostKey) ? 'a pinned host key' : 'a host key that is accepted'
+  return [ok('connections', `all ${connections.length} have ${pinned} and a credential`)]
+}
+
+/** What is allowed for a while, or for a lab, and should not be forgotten. */
+export function checkLeniency(connections: readonly ConnectionView[], now: number): readonly Check[] {
+  return connections.flatMap((connection) => {
+    const { acceptNew, algorithms, algorithmsUntil } = connection
+    const [name, edit] = [connection.name, `vosctl connections edit ${quoted(connection.name)}`]
+    const endless = `${name} is allowed old algorithms without an end`
+    const ends = oldAlgorithmWords(connection, now)
+    return [
+      ...(acceptNew
+        ? [
+            warn(
+              'accept-new',
+              `${name} pins the first host key that it sees, whoever shows it`,
+              `${edit} --no-accept-new`,
+            ),
+          ]
+        : []),
+      ...(algorithms !== 'modern' && algorithmsUntil === null
+        ? [warn('algorithms', endless, `${edit} --until YYYY-MM-DD, or --algorithms modern`)]
+        : []),
+      ...(ends === null ? [] : [warn('algorithms', `${name}: ${ends}`, `${edit} --algorithms modern, or --until …`)]),
+    ]
+  })
 }
 
 /** The daemon refuses a key that is not its user's alone, at the moment of use: in the night, when it is cron that asks. */

@@ -9,7 +9,7 @@ import type { Person } from './ssh-config.ts'
 export const IMPORT_FORMATS = ['yaml', 'json', 'csv', 'ssh_config'] as const
 export type ImportFormat = (typeof IMPORT_FORMATS)[number]
 
-const MAX_BYTES = 4 * 1024 * 1024
+export const MAX_BYTES = 4 * 1024 * 1024
 
 const BY_EXTENSION: Readonly<Record<string, ImportFormat>> = {
   '.yaml': 'yaml',
@@ -37,8 +37,8 @@ export async function readText(file: string, stdin: () => NodeJS.ReadStream): Pr
   })
 }
 
-/** One byte more than is allowed at most: a device or a pipe may never end. */
-async function readFile(file: string): Promise<Buffer> {
+/** One byte more than {@link MAX_BYTES} at most: a device or a pipe may never end. */
+export async function readFile(file: string): Promise<Buffer> {
   const chunks: Buffer[] = []
   try {
     for await (const chunk of fs.createReadStream(file, { end: MAX_BYTES })) chunks.push(chunk as Buffer)

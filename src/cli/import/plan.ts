@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { deviceKey, toState } from '../../core/connection.ts'
+import { deviceKey, problemOfAlgorithms, toState } from '../../core/connection.ts'
 import type { ConnectionView, ImportedConnection, ImportRequest } from '../../core/protocol.ts'
 import { address } from '../connection-words.ts'
 import { clean } from '../renderers/words.ts'
@@ -65,16 +65,21 @@ function judge(row: Candidate, before: ConnectionView | undefined): Addition | C
   const input = { ...row.defaults, ...values }
   const field = (['host', 'username'] as const).find((field) => input[field] === undefined)
   if (field) return { line, name, field, why: 'is missing', hint: 'A new connection needs it.' }
+  const problem = lenient(row, null, input)
+  if (problem) return problem
   const { hostKey } = input
-  const consequences = hostKey ? [`its host key is pinned, on your word: ${keyWords(hostKey)}`] : []
+  const consequences = [
+    ...(hostKey ? [`its host key is pinned, on your word: ${keyWords(hostKey)}`] : []),
+    ...(input.acceptNew ? [ACCEPT_NEW] : []),
+  ]
   return { line, input: input as ImportedConnection, consequences }
 }
 
-function judgeChange({ line, values, lines }: Candidate, before: ConnectionView): Change | Problem | 'same' {
+function judgeChange(row: Candidate, before: ConnectionView): Change | Problem | 'same' {
+  const { line, values, lines } = row
   const { name, credential, hostKey } = before
   const differing = FIELD_NAMES.filter((field) => toText(field, values) !== null && !isSame(field, values, before))
-  // Nobody can see the old reason, so it alone is no change.
-  if (differing.every((field) => field === 'algorithms_reason')) return 'same'
+  if (differing.length === 0) return 'same'
   if (hostKey && differing.includes('host_key')) {
     return {
       line: lines.get('host_key') ?? line,
@@ -88,8 +93,10 @@ function judgeChange({ line, values, lines }: Candidate, before: ConnectionView)
   const change = Object.fromEntries(
     differing.map((field) => [FIELDS[field].input, values[FIELDS[field].input]]),
   ) as Partial<ImportedConnection>
+  const problem = lenient(row, before, change)
+  if (problem) return problem
   const moved = isSaid('host') || isSaid('port')
-  const consequences: string[] = []
+  const consequences: string[] = change.acceptNew ? [ACCEPT_NEW] : []
   if (moved && hostKey && values.hostKey) {
     Object.assign(change, { hostKey: values.hostKey })
     consequences.push(`it is another device then; the file says that its host key is the same: ${keyWords(hostKey)}`)
@@ -109,6 +116,19 @@ function judgeChange({ line, values, lines }: Candidate, before: ConnectionView)
   return { line, before, change, fields, consequences }
 }
 
+const ACCEPT_NEW = 'it pins the first host key that it sees: for labs only'
+
+/** Old algorithms without a reason or an end. */
+function lenient(
+  { line, name, lines }: Candidate,
+  before: ConnectionView | null,
+  change: Partial<ImportedConnection>,
+): Problem | null {
+  const problem = problemOfAlgorithms(before, change, Date.now())
+  const field = problem && FIELD_NAMES.find((one) => FIELDS[one].input === problem.field)
+  return problem && field ? { line: lines.get(field) ?? line, name, ...problem, field } : null
+}
+
 function isSame(field: FieldName, values: Partial<ImportedConnection>, before: ConnectionView): boolean {
   switch (field) {
     case 'key_path':
@@ -121,8 +141,6 @@ function isSame(field: FieldName, values: Partial<ImportedConnection>, before: C
       return Object.entries(values.timings ?? {}).every(
         ([key, ms]) => before.timings[key as keyof typeof before.timings] === ms,
       )
-    case 'algorithms_reason':
-      return false
     default:
       return values[FIELDS[field].input as 'name'] === before[FIELDS[field].input as 'name']
   }

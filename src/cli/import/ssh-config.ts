@@ -1,5 +1,6 @@
 import SSHConfig, { type Directive, type Line } from 'ssh-config'
 import { VosError } from '../../core/errors.ts'
+import { isNamed } from '../host-patterns.ts'
 import { refuseTooMany, type Cell, type Listing, type Problem, type Row } from './fields.ts'
 
 export interface Person {
@@ -63,30 +64,6 @@ function valuesFor(alias: string, blocks: readonly Block[]): ReadonlyMap<string,
 
 function wordsOf({ value }: Directive): readonly string[] {
   return typeof value === 'string' ? [value] : value.map(({ val }) => val)
-}
-
-/** A pattern with a `!` excludes, whatever the others say. */
-function isNamed(alias: string, patterns: readonly string[]): boolean {
-  if (!patterns.some((pattern) => isLike(alias, pattern))) return false
-  return !patterns.some((pattern) => pattern.startsWith('!') && isLike(alias, pattern.slice(1)))
-}
-
-/** `*` and `?`. No regular expression: of many stars it would try every combination. */
-function isLike(text: string, pattern: string): boolean {
-  let [at, star, from] = [0, -1, 0]
-  for (let index = 0; index < text.length;) {
-    if (pattern[at] === '*') {
-      star = at++
-      from = index
-    } else if (pattern[at] === '?' || pattern[at] === text[index]) {
-      at++
-      index++
-    } else if (star !== -1) {
-      at = star + 1
-      index = ++from
-    } else return false
-  }
-  return /^\**$/.test(pattern.slice(at))
 }
 
 /** The names of hosts, each with the line where it stands first. */

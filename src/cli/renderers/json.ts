@@ -1,3 +1,4 @@
+import type { SessionFacts } from '../../core/device.ts'
 import { exitStatusOf, type ErrorInfo } from '../../core/errors.ts'
 import { isSettled, type Operation, type RecordedEvent } from '../../core/operation.ts'
 import type { Refusal } from '../../core/protocol.ts'
@@ -47,6 +48,7 @@ export function toOperationJson(operation: Operation, now: number): JsonObject {
       usual_ms:
         usual && usualWords(usual) !== null ? { p50: usual.p50Ms, p90: usual.p90Ms, samples: usual.runs } : null,
     },
+    session: operation.facts && sessionJson(operation.facts),
     evidence: operation.evidence.map(({ at, what, value }) => ({ at: time(at), what, value: text(value) })),
     error: operation.error && failureJson(operation.error),
     acknowledged: acknowledged && { by: text(acknowledged.by), at: time(acknowledged.at) },
@@ -103,6 +105,17 @@ function failureJson({ code, message, hint, deviceLines }: ErrorInfo): JsonObjec
   return { name: code, message: text(message), hint: text(hint), device_lines: (deviceLines ?? []).map(sanitise) }
 }
 
+/** What the last login taught. */
+function sessionJson({ hostKey, software, algorithms, method, loginMs }: SessionFacts): JsonObject {
+  const { received = null, hostKey: signature = null, compression = null, ...sent } = algorithms
+  const negotiated = { ...sent, compression, host_key: signature, received }
+  return { host_key: hostKeyJson(hostKey), software: text(software), algorithms: negotiated, method, login_ms: loginMs }
+}
+
+function hostKeyJson({ type, fingerprint }: SessionFacts['hostKey']): JsonObject {
+  return { type: text(type), fingerprint: text(fingerprint) }
+}
+
 function eventFields({ event }: RecordedEvent, operation: Operation): JsonObject {
   switch (event.type) {
     case 'accepted':
@@ -131,6 +144,8 @@ function eventFields({ event }: RecordedEvent, operation: Operation): JsonObject
     case 'verifying':
     case 'reconciling':
       return { type: 'phase', phase: operation.phase, because: text(event.because) }
+    case 'pinned':
+      return { type: 'pinned', host_key: hostKeyJson(event.hostKey) }
     case 'authenticating':
       return { type: 'authenticating', username: text(event.username), method: event.method }
     case 'listed':

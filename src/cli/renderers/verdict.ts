@@ -6,6 +6,7 @@ import { joinLines, type DeviceLine } from './watch-board.ts'
 import { cut, displayWidth, fit, spread } from './width.ts'
 import {
   aboutWords,
+  algorithmWords,
   clean,
   cleanDeviceLine,
   clock,
@@ -223,7 +224,7 @@ function logLine(operation: Operation, { now }: VerdictOptions): string {
 
 /** One line if it fits, if need be without what the title above says already; otherwise the proof on a line of its own. */
 function successLines(operation: Operation, head: string, columns: number): string[] {
-  if (isLook(operation)) return [head + sentence(operation)]
+  if (isLook(operation)) return [head + sentence(operation), ...sessionLines(operation, columns)]
   const { id, service } = operation
   const took = restartedWords(operation)
   const how = howWords(operation)
@@ -233,6 +234,13 @@ function successLines(operation: Operation, head: string, columns: number): stri
   const forms = [`${head}${what}, ${how}${usual}   ${id}`, `${head}${took}, ${how}${usual && ` ${usual}`}`]
   const fitting = forms.find((form) => columns === 0 || displayWidth(form) < columns)
   return fitting === undefined ? [`${head}${what}${usual}   ${id}`, `  ${how}`] : [fitting]
+}
+
+/** Of a test: how well the connection is protected. */
+function sessionLines({ type, facts }: Operation, columns: number): string[] {
+  if (type !== 'ssh_test' || !facts) return []
+  const line = `  over ${algorithmWords(facts.algorithms)}`
+  return [columns === 0 ? line : cut(line, columns - 1)]
 }
 
 /** `restarted in 0m12s`, `failed: …`: how it ended. */

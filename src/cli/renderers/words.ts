@@ -1,3 +1,4 @@
+import type { Negotiated } from '../../core/device.ts'
 import { formatDuration } from '../../core/duration.ts'
 import { EXIT_TABLE, exitStatus } from '../../core/errors.ts'
 import type { Operation } from '../../core/operation.ts'
@@ -24,6 +25,17 @@ export function cleanDeviceLine(text: string): string {
   return sanitise(text)
     .replace(/[\n\t]+/g, ' ')
     .trimEnd()
+}
+
+/** `curve25519-sha256, rsa-sha2-512, aes128-ctr, hmac-sha2-256`: what the key exchange came to. */
+export function algorithmWords({ kex, hostKey, received, ...sent }: Negotiated): string {
+  const oneWay = ({ cipher, mac, compression }: Omit<Negotiated, 'kex'>) => [
+    cipher,
+    ...(mac === '<implicit>' ? [] : [mac]),
+    ...(compression === undefined || compression === 'none' ? [] : [compression]),
+  ]
+  const back = received ? [`back ${oneWay(received).join(' ')}`] : []
+  return clean([kex, hostKey ?? '', ...oneWay(sent), ...back].filter((word) => word !== '').join(', '))
 }
 
 /** As it would be typed into a shell. */

@@ -1,5 +1,5 @@
 import type { Device, ServiceState, SessionFacts } from '../device.ts'
-import type { Operation } from '../operation.ts'
+import { FIRST_SIGHT, type Operation } from '../operation.ts'
 import { resolveService } from '../service-name.ts'
 import { logIn, type Steps } from './steps.ts'
 
@@ -20,7 +20,7 @@ function summary(facts: SessionFacts | null, services: readonly ServiceState[], 
   const service = operation.baseline?.service
   return [
     `login ok ${((facts?.loginMs ?? 0) / 1000).toFixed(1)}s`,
-    'host key pinned',
+    operation.evidence.some(({ what }) => what === FIRST_SIGHT) ? 'host key pinned on first sight' : 'host key pinned',
     `${services.length} services`,
     ...(service ? [`"${service.name}" ${service.state}`] : []),
   ].join(', ')

@@ -11,7 +11,8 @@ export type Recipe = (device: Device, operation: Operation) => Steps
 
 /** Host key first, then the attempt on disk, then the attempt, and its answer on disk before anything else. */
 export async function* logIn(device: Device, patient = false): Steps {
-  const attempt = await device.connect({ patient })
+  const { firstSight, ...attempt } = await device.connect({ patient })
+  if (firstSight) yield { type: 'pinned', hostKey: firstSight }
   yield { type: 'authenticating', ...attempt }
   await device.authenticate()
   yield { type: 'authenticated' }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Device, Observation, ServiceState, SessionFacts } from '../../core/device.ts'
+import type { HostKey } from '../../core/connection.ts'
+import type { Attempt, Device, Observation, ServiceState, SessionFacts } from '../../core/device.ts'
 import { VosError } from '../../core/errors.ts'
 import { isUnitName, resolveService } from '../../core/service-name.ts'
 import { oneLine } from '../../core/text.ts'
@@ -53,15 +54,14 @@ const CLOSED: State = { at: 'closed' }
 export class LinuxDevice implements Device {
   readonly #options: LinuxDeviceOptions
   #state: State = CLOSED
+  /** Seen while none was pinned; at every later login it is the pinned one. */
+  #firstSight: HostKey | null = null
 
   constructor(options: LinuxDeviceOptions) {
     this.#options = options
   }
 
-  async connect({ patient = false }: { readonly patient?: boolean } = {}): Promise<{
-    readonly username: string
-    readonly method: string
-  }> {
+  async connect({ patient = false }: { readonly patient?: boolean } = {}): Promise<Attempt> {
     this.#options.signal.throwIfAborted()
     if (this.#state.at !== 'closed') throw new Error(`connect() while ${this.#state.at}`)
     const abort = new AbortController()
@@ -179,10 +179,7 @@ export class LinuxDevice implements Device {
     if (this.#state === state) this.#state = CLOSED
   }
 
-  async #connect(
-    patient: boolean,
-    abort: AbortSignal,
-  ): Promise<{ readonly username: string; readonly method: string }> {
+  async #connect(patient: boolean, abort: AbortSignal): Promise<Attempt> {
     const { connection, timings, rememberedMethod, signal, inTurn = (dial) => dial() } = this.#options
     const either = AbortSignal.any([signal, abort])
     let session: SshSession | null = null
@@ -193,7 +190,9 @@ export class LinuxDevice implements Device {
       session = dialled.session
       const method = session.methodFor(kind, rememberedMethod)
       this.#state = { at: 'connected', method, ...dialled }
-      return { username: connection.username, method }
+      const isFirst = connection.hostKey === null && this.#firstSight === null
+      this.#firstSight ??= session.hostKey
+      return { username: connection.username, method, ...(isFirst && { firstSight: session.hostKey }) }
     } catch (error) {
       await session?.close()
       this.#state = CLOSED
@@ -204,7 +203,8 @@ export class LinuxDevice implements Device {
   async #dial(signal: AbortSignal): Promise<{ readonly session: SshSession; readonly beganAt: number }> {
     const { connection, timings } = this.#options
     const beganAt = performance.now()
-    return { session: await SshSession.connect({ ...connection, timings }, signal), beganAt }
+    const hostKey = connection.hostKey ?? this.#firstSight
+    return { session: await SshSession.connect({ ...connection, hostKey, timings }, signal), beganAt }
   }
 
   #ready(what: string): Extract<State, { readonly at: 'ready' }> {

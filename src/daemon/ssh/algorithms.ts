@@ -7,6 +7,7 @@ import type {
   ServerHostKeyAlgorithm,
 } from 'ssh2'
 import type { AlgorithmProfile } from '../../core/connection.ts'
+import type { KexInit } from './kexinit.ts'
 
 /**
  * What we offer, exactly and in this order. ssh2's own defaults still hold ssh-rsa and hmac-sha1, and an empty list makes
@@ -62,17 +63,52 @@ const LEGACY_VOS: Offer = {
 const OFFERS: Record<AlgorithmProfile, Offer> = { modern: MODERN, 'legacy-vos': LEGACY_VOS }
 
 /**
- * The lists of a profile. With a pinned key only signatures of its type are offered, so that a server with keys of several
- * types shows the pinned one. Null when the profile has no signature for that type.
+ * The lists of a profile. With key types only signatures of these are offered, so that a server with keys of several types
+ * shows the pinned one. Null when the profile has no signature for any of them.
  */
-export function offerFor(profile: AlgorithmProfile, pinnedType: string | null): Offer | null {
+export function offerFor(profile: AlgorithmProfile, keyTypes: readonly string[] | null): Offer | null {
   const offer = OFFERS[profile]
-  if (pinnedType === null) return offer
-  const serverHostKey = offer.serverHostKey.filter((algorithm) => keyTypeOf(algorithm) === pinnedType)
+  if (keyTypes === null) return offer
+  const serverHostKey = offer.serverHostKey.filter((algorithm) => keyTypes.includes(keyTypeOf(algorithm)))
   return serverHostKey.length === 0 ? null : { ...offer, serverHostKey }
 }
 
 /** `rsa-sha2-*` are signatures made with a key of type `ssh-rsa`. */
-function keyTypeOf(algorithm: ServerHostKeyAlgorithm): string {
+export function keyTypeOf(algorithm: string): string {
   return algorithm.startsWith('rsa-sha2-') ? 'ssh-rsa' : algorithm
+}
+
+/** Does this profile sign with SHA-1, for servers that understand nothing else? */
+export function signsSha1(profile: AlgorithmProfile): boolean {
+  return OFFERS[profile].serverHostKey.includes('ssh-rsa')
+}
+
+export type AlgorithmClass = 'key exchange algorithm' | 'host key algorithm' | 'cipher' | 'MAC' | 'compression'
+
+/** The first class of algorithms in which nothing is common. */
+export interface Mismatch {
+  readonly kind: AlgorithmClass
+  /** What the server has, names raw. */
+  readonly theirs: readonly string[]
+  readonly ours: readonly string[]
+}
+
+/** Where the negotiation of an offer with a server fails, in SSH's order; null where it does not. */
+export function mismatchOf(offer: Offer, server: KexInit): Mismatch | null {
+  const has = (ours: readonly string[], theirs: readonly string[]) => ours.find((name) => theirs.includes(name))
+  const pairs: [AlgorithmClass, readonly string[], readonly string[]][] = [
+    ['key exchange algorithm', offer.kex, server.kex],
+    ['host key algorithm', offer.serverHostKey, server.serverHostKey],
+    ['cipher', offer.cipher, server.cipherToServer],
+    ['cipher', offer.cipher, server.cipherToClient],
+    ...([server.cipherToServer, server.cipherToClient] as const).flatMap((ciphers, back): typeof pairs => {
+      // It authenticates by itself.
+      const isWhole = has(offer.cipher, ciphers)?.includes('gcm') ?? false
+      return isWhole ? [] : [['MAC', offer.hmac, back === 0 ? server.macToServer : server.macToClient]]
+    }),
+    ['compression', offer.compress, server.compressToServer],
+    ['compression', offer.compress, server.compressToClient],
+  ]
+  const failed = pairs.find(([, ours, theirs]) => has(ours, theirs) === undefined)
+  return failed ? { kind: failed[0], ours: failed[1], theirs: failed[2] } : null
 }

@@ -1,4 +1,4 @@
-import ssh2, { type AuthHandlerMiddleware, type NextAuthHandler, type Prompt } from 'ssh2'
+import ssh2, { type AuthHandlerMiddleware, type NextAuthHandler, type ParsedKey, type Prompt } from 'ssh2'
 import { VosError } from '../../core/errors.ts'
 import { oneLine } from '../../core/text.ts'
 import { where, type Peer } from './faults.ts'
@@ -22,6 +22,7 @@ const NONE = 'none'
 export class Authentication {
   readonly #peer: Peer
   readonly #username: string
+  readonly #maySignSha1: boolean
   readonly #offered = Promise.withResolvers<readonly string[]>()
   readonly #result = Promise.withResolvers<void>()
   #methods: readonly string[] = []
@@ -29,9 +30,11 @@ export class Authentication {
   #state: 'new' | 'asking' | 'held' | 'attempting' | 'done' = 'new'
   #link: Link | null = null
 
-  constructor(peer: Peer, username: string) {
+  /** @param maySignSha1 an RSA key may sign with SHA-1, for a server that takes nothing better */
+  constructor(peer: Peer, username: string, maySignSha1: boolean) {
     this.#peer = peer
     this.#username = username
+    this.#maySignSha1 = maySignSha1
   }
 
   /** Called by ssh2 at the start and after every rejection. What it does not answer is never sent. */
@@ -125,6 +128,7 @@ export class Authentication {
       if (key instanceof Error || !key.isPrivateKey()) {
         throw new VosError('bad_key_file', 'The private key cannot be used. Nothing was sent.')
       }
+      if (!this.#maySignSha1 && key.type === 'ssh-rsa') this.#keepFromSha1(key)
       return { type: 'publickey', username, key }
     }
     if (method === 'password') return { type: 'password', username, password: secret.password }
@@ -138,6 +142,18 @@ export class Authentication {
         if (answer instanceof VosError) this.#link?.end(answer)
         else finish([secret.password])
       },
+    }
+  }
+
+  /** ssh2 falls back to SHA-1 when the server does not say which signatures it takes: then nothing is signed. */
+  #keepFromSha1(key: ParsedKey): void {
+    const sign = key.sign.bind(key)
+    key.sign = (data, algorithm) => {
+      if (algorithm === 'sha256' || algorithm === 'sha512') return sign(data, algorithm)
+      const error = this.#needsSha1()
+      this.#link?.end(error)
+      // As ssh2 wants it; it is not asked what became of it.
+      return error as unknown as Buffer
     }
   }
 
@@ -185,6 +201,16 @@ export class Authentication {
       'login_method',
       `${where(this.#peer)} accepted the credential of ${this.#username} and wants another one too (${oneLine(offered.join(', '), 120)}).`,
       { hint: 'vosctl logs in with one credential: give this user a login without a second factor.' },
+    )
+  }
+
+  #needsSha1(): VosError {
+    return new VosError(
+      'login_method',
+      `${where(this.#peer)} takes signatures of an RSA key with SHA-1 only, or does not say which it takes. Nothing was signed.`,
+      {
+        hint: `Log in with an Ed25519 or ECDSA key: vosctl connections edit ${this.#peer.name} --key …`,
+      },
     )
   }
 

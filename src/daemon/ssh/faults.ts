@@ -1,6 +1,7 @@
 import type { AlgorithmProfile, HostKey } from '../../core/connection.ts'
 import { VosError, type ErrorCode } from '../../core/errors.ts'
 import { oneLine } from '../../core/text.ts'
+import type { AlgorithmClass, Mismatch } from './algorithms.ts'
 
 /** Which device an error is about. */
 export interface Peer {
@@ -145,15 +146,54 @@ function changedHint(peer: Peer): string {
   return `Find out why it changed (a reinstallation, or somebody in between). Then: vosctl connections trust ${peer.name}`
 }
 
-export function noCommonAlgorithm(peer: Peer, profile: AlgorithmProfile, kind: string): VosError {
+/** The key itself proves nothing, whoever shows it. `fault` as `faultOfHostKey` says it. */
+export function hostKeyRefused(peer: Peer, fault: string): VosError {
+  return new VosError('host_key_refused', `${where(peer)}: its host key ${fault}. No credential was sent.`, {
+    hint: `Give the device a better host key (Ed25519, ECDSA, or RSA of 2048 bits or more). Then: vosctl connections trust ${peer.name}`,
+  })
+}
+
+/** No profile has a signature for it; nothing is connected. */
+export function pinnedTypeUnknown(peer: Peer, pinned: HostKey): VosError {
+  const message = `The pinned host key of ${where(peer)} is of the type "${oneLine(pinned.type, 64)}", which vosctl does not check. Nothing was sent.`
+  return new VosError('host_key_refused', message, {
+    hint: `Pin another key of the device: vosctl connections trust ${peer.name}`,
+  })
+}
+
+export function algorithmsExpired(peer: Peer, until: string): VosError {
+  const message = `The old algorithms of ${where(peer)} were allowed until ${until}, and that is over. Nothing was sent.`
+  return new VosError('algorithms_expired', message, {
+    hint: `Update the device, then: ${allowCommand(peer, 'modern')}. Or allow them longer: vosctl connections edit ${peer.name} --until …`,
+  })
+}
+
+/**
+ * @param mismatch null when what the server offers could not be read
+ * @param isLegacyEnough whether the old algorithms would do; null when nobody knows
+ */
+export function noCommonAlgorithm(
+  peer: Peer,
+  profile: AlgorithmProfile,
+  kind: AlgorithmClass | 'algorithm',
+  mismatch: Mismatch | null,
+  isLegacyEnough: boolean | null,
+): VosError {
+  // Names of the peer are its own; so much of them is enough to see what they are.
+  const offers = mismatch && (oneLine(mismatch.theirs.slice(0, 50).join(', '), 300) || 'none')
+  const mayHelp = profile === 'modern' && isLegacyEnough !== false
+  const wanted = mismatch ? `: one of ${mismatch.ours.join(', ')}` : ''
   return new VosError(
     'no_common_algorithm',
-    `${where(peer)} and the algorithm profile "${profile}" have no ${kind} in common. Nothing was sent.`,
+    `${where(peer)} and the algorithm profile "${profile}" have no ${kind} in common.${offers === null ? '' : ` The device offers: ${offers}.`} Nothing was sent.`,
     {
-      hint:
-        profile === 'modern'
-          ? `If this device cannot be updated, allow its old algorithms: vosctl connections edit ${peer.name} --algorithms legacy-vos --reason …`
-          : 'Even the oldest algorithms that vosctl speaks are not offered: change the algorithms on the device.',
+      hint: mayHelp
+        ? `If this device cannot be updated, allow its old algorithms: ${allowCommand(peer, 'legacy-vos')} --reason … --until …`
+        : `No command of vosctl allows it: turn on another ${kind} on the device${wanted}.`,
     },
   )
+}
+
+function allowCommand({ name }: Peer, profile: AlgorithmProfile): string {
+  return `vosctl connections edit ${name} --algorithms ${profile}`
 }

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import { readKexInit, type KexInit } from './kexinit.ts'
 
 /** No greeting is longer; ssh2 has its own limits for what is. */
 const MAX_HELD = 64 * 1024
@@ -6,26 +7,56 @@ const MAX_SEEN = 400
 
 type Emit = (event: string | symbol, ...args: unknown[]) => boolean
 
+/** What the peer has said in clear. */
+export interface Overheard {
+  /** The beginning of what it has sent so far, raw. */
+  readonly seen: () => string
+  /** What it offers, names raw; null when that has not come, or makes no sense. */
+  readonly kexInit: () => KexInit | null
+}
+
 /**
- * Reads along until the peer has identified itself, because ssh2 does not tell when that happens. Until then it keeps the
- * bytes back, so that ssh2 gets them in one piece: of three it loses the one in the middle (1.17, `parseHeader`).
+ * Reads along until the peer has identified itself and has said what it offers, because ssh2 tells neither. Until the
+ * identification it keeps the bytes back, so that ssh2 gets them in one piece: of three it loses the one in the middle
+ * (1.17, `parseHeader`).
  * @param found gets the raw identification line (`SSH-2.0-…`) without its end, before ssh2 sees it
- * @returns the beginning of what the peer has sent so far, raw
  */
-export function watchIdent(socket: Socket, found: (ident: string) => void): () => string {
+export function watchIdent(socket: Socket, found: (ident: string) => void): Overheard {
   let held: Buffer = Buffer.alloc(0)
+  /** Where the line of the identification ends; -1 until it is there. */
+  let identEnd = -1
+  let kexInit: KexInit | null = null
   const emit = socket.emit.bind(socket) as Emit
-  const hold: Emit = (event, ...args) => {
+  const stop = (): void => {
+    socket.emit = emit as Socket['emit']
+    // What is told of it later is its beginning.
+    held = Buffer.from(held.subarray(0, MAX_SEEN))
+  }
+  const overhear = (): void => {
+    const read = readKexInit(held.subarray(identEnd))
+    if (read !== 'more') kexInit = read
+    if (read !== 'more' || held.length > MAX_HELD) stop()
+  }
+  const listen: Emit = (event, ...args) => {
     const [chunk] = args
     if (event !== 'data' || !Buffer.isBuffer(chunk)) return emit(event, ...args)
     held = Buffer.concat([held, chunk])
+    if (identEnd !== -1) {
+      overhear()
+      return emit(event, chunk)
+    }
     const lines = held.toString('latin1').split('\n').slice(0, -1)
-    const ident = lines.find((line) => line.startsWith('SSH-'))
-    if (ident === undefined && held.length <= MAX_HELD) return true
-    socket.emit = emit as Socket['emit']
-    if (ident !== undefined) found(ident.replace(/\r$/, ''))
-    return emit(event, held)
+    const index = lines.findIndex((line) => line.startsWith('SSH-'))
+    if (index === -1 && held.length <= MAX_HELD) return true
+    const bytes = held
+    if (index === -1) stop()
+    else {
+      identEnd = lines.slice(0, index + 1).reduce((end, line) => end + line.length + 1, 0)
+      overhear()
+      found(lines[index]?.replace(/\r$/, '') ?? '')
+    }
+    return emit(event, bytes)
   }
-  socket.emit = hold as Socket['emit']
-  return () => held.toString('latin1', 0, MAX_SEEN)
+  socket.emit = listen as Socket['emit']
+  return { seen: () => held.toString('latin1', 0, MAX_SEEN), kexInit: () => kexInit }
 }

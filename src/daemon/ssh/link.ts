@@ -1,23 +1,27 @@
 import { Socket } from 'node:net'
 import { Client, type AuthHandlerMiddleware, type ClientErrorExtensions, type NegotiatedAlgorithms } from 'ssh2'
-import type { AlgorithmProfile, HostKey, Timings } from '../../core/connection.ts'
+import { daysOfOldAlgorithms, type AlgorithmProfile, type HostKey, type Timings } from '../../core/connection.ts'
+import type { Negotiated } from '../../core/device.ts'
 import { VosError } from '../../core/errors.ts'
 import { oneLine } from '../../core/text.ts'
 import { failpoint, failpointsAroundWrites } from '../failpoint.ts'
-import { offerFor } from './algorithms.ts'
+import { keyTypeOf, mismatchOf, offerFor } from './algorithms.ts'
 import {
+  algorithmsExpired,
   closedHere,
   ended,
   hostKeyChanged,
   hostKeyGone,
+  hostKeyRefused,
   noCommonAlgorithm,
+  pinnedTypeUnknown,
   timedOut,
   type Cause,
   type Peer,
   type Stage,
 } from './faults.ts'
-import { isSameHostKey, toHostKey } from './host-keys.ts'
-import { watchIdent } from './ident.ts'
+import { faultOfHostKey, isSameHostKey, rsaBits, toHostKey } from './host-keys.ts'
+import { watchIdent, type Overheard } from './ident.ts'
 
 /** How long a polite goodbye may take to reach the kernel before the socket is destroyed. */
 const GOODBYE_MS = 500
@@ -28,9 +32,13 @@ const ADDRESS_ATTEMPT_MS = 3_000
 export interface LinkOptions extends Peer {
   readonly username: string
   readonly algorithms: AlgorithmProfile
+  /** The last day on which old algorithms are allowed; null for no end. */
+  readonly algorithmsUntil: string | null
   readonly timings: Pick<Timings, 'connectMs' | 'identMs' | 'keyExchangeMs'>
-  /** Null accepts any key: only for reading it. */
+  /** Null accepts any key that is not worthless: for reading it, and for pinning the first one that is seen. */
   readonly pinned: HostKey | null
+  /** Without a pin: ask for a key of these types only. */
+  readonly keyTypes?: readonly string[]
   /** Null ends the link right after the key exchange: no authentication request of any kind leaves. */
   readonly authHandler: AuthHandlerMiddleware | null
   readonly keepaliveMs: number
@@ -56,13 +64,18 @@ export class Link {
   readonly #endListeners = new Set<(reason: unknown) => void>()
   #ended: { readonly reason: unknown } | null = null
   #hostKey: HostKey | null = null
+  #hostKeyBits: number | null = null
   #ident = ''
-  #seen = (): string => ''
+  #overheard: Overheard | null = null
   #negotiated: NegotiatedAlgorithms | null = null
 
   /** @throws VosError of the phase that failed, or the signal's reason; then nothing is left open. */
   static async open(options: LinkOptions, signal: AbortSignal): Promise<Link> {
     signal.throwIfAborted()
+    const { algorithmsUntil } = options
+    if (algorithmsUntil !== null && (daysOfOldAlgorithms(options, Date.now()) ?? 0) < 0) {
+      throw algorithmsExpired(options, algorithmsUntil)
+    }
     const link = new Link(options, signal)
     try {
       await link.#connect()
@@ -101,15 +114,27 @@ export class Link {
     return this.#hostKey
   }
 
+  /** Of an RSA key; null for another. */
+  get hostKeyBits(): number | null {
+    return this.#hostKeyBits
+  }
+
   /** The peer's identification line, sanitised. */
   get software(): string {
     return this.#ident
   }
 
-  get algorithms(): { readonly kex: string; readonly cipher: string; readonly mac: string } {
-    const negotiated = this.#negotiated
-    if (!negotiated) throw new Error('The algorithms are known only after the key exchange.')
-    return { kex: negotiated.kex, cipher: negotiated.cs.cipher, mac: negotiated.cs.mac || '<implicit>' }
+  get algorithms(): Negotiated {
+    if (!this.#negotiated) throw new Error('The algorithms are known only after the key exchange.')
+    const { kex, serverHostKey: hostKey, cs, sc } = this.#negotiated
+    const inWords = ({ cipher, mac, compress }: typeof cs) => ({
+      cipher,
+      mac: mac || '<implicit>',
+      compression: compress,
+    })
+    const [sent, received] = [inWords(cs), inWords(sc)]
+    const isSame = JSON.stringify(sent) === JSON.stringify(received)
+    return { kex, hostKey, ...sent, ...(isSame ? {} : { received }) }
   }
 
   /** Bytes handed to the kernel or waiting for it. */
@@ -199,7 +224,7 @@ export class Link {
 
   #endBy(cause: Cause): void {
     const scrubbed = 'words' in cause ? { ...cause, words: this.scrub(cause.words) } : cause
-    this.end(ended(this.peer, this.stage, scrubbed, this.#seen()))
+    this.end(ended(this.peer, this.stage, scrubbed, this.#overheard?.seen()))
   }
 
   async #connect(): Promise<void> {
@@ -216,14 +241,14 @@ export class Link {
   }
 
   async #shakeHands(): Promise<void> {
-    const { algorithms, authHandler, keepaliveMs, pinned, timings, username } = this.#options
-    const offer = offerFor(algorithms, pinned?.type ?? null)
-    if (!offer) throw noCommonAlgorithm(this.peer, algorithms, `signature for the pinned ${pinned?.type} host key`)
+    const { authHandler, keepaliveMs, pinned, timings, username } = this.#options
+    const offer = this.#offer()
+    if (!offer) throw pinned ? pinnedTypeUnknown(this.peer, pinned) : new Error('No key type that can be checked.')
 
     const ident = Promise.withResolvers<void>()
     const handshake = Promise.withResolvers<void>()
     // Stages change where the bytes are read, not where a promise is awaited: ident and key exchange may share a packet.
-    this.#seen = watchIdent(this.#socket, (line) => {
+    this.#overheard = watchIdent(this.#socket, (line) => {
       this.#ident = oneLine(line, 255)
       this.stage = 'key-exchange'
       ident.resolve()
@@ -261,13 +286,20 @@ export class Link {
 
   /** Also asked again at every later key exchange. */
   #isHostKeyAccepted(blob: Buffer): boolean {
-    const { pinned } = this.#options
+    // Without a pin what was seen first counts.
+    const pinned = this.#options.pinned ?? this.#hostKey
     const offered = toHostKey(blob)
     if (pinned && !isSameHostKey(pinned, offered)) {
       this.end(hostKeyChanged(this.peer, pinned, offered))
       return false
     }
+    const fault = faultOfHostKey(blob)
+    if (fault !== null) {
+      this.end(hostKeyRefused(this.peer, fault))
+      return false
+    }
     this.#hostKey = offered
+    this.#hostKeyBits = rsaBits(blob)
     return true
   }
 
@@ -283,13 +315,24 @@ export class Link {
     else this.#endBy({ type: 'protocol', words: error.message })
   }
 
+  #offer(profile = this.#options.algorithms) {
+    const { pinned, keyTypes } = this.#options
+    return offerFor(profile, pinned ? [pinned.type] : (keyTypes ?? null))
+  }
+
   #noMatch(what: string): VosError {
     const { algorithms, pinned } = this.#options
-    if (what === 'host key format' && pinned && !(pinned.type === 'ssh-rsa' && algorithms === 'modern')) {
-      return hostKeyGone(this.peer, pinned)
-    }
-    const kind = CLASS_WORDS.find(([words]) => what.includes(words))?.[1] ?? 'algorithm'
-    return noCommonAlgorithm(this.peer, algorithms, kind)
+    const server = this.#overheard?.kexInit() ?? null
+    const [offer, legacy] = [this.#offer(), this.#offer('legacy-vos')]
+    const mismatch = server && offer && mismatchOf(offer, server)
+    const kind = mismatch?.kind ?? CLASS_WORDS.find(([words]) => what.includes(words))?.[1] ?? 'algorithm'
+    // Has it no key of the pinned type, or one that signs in a way that is not allowed?
+    const isGone = server
+      ? !server.serverHostKey.some((algorithm) => keyTypeOf(algorithm) === pinned?.type)
+      : !(pinned?.type === 'ssh-rsa' && algorithms === 'modern')
+    if (kind === 'host key algorithm' && pinned && isGone) return hostKeyGone(this.peer, pinned)
+    const isLegacyEnough = server && legacy && mismatchOf(legacy, server) === null
+    return noCommonAlgorithm(this.peer, algorithms, kind, mismatch, isLegacyEnough)
   }
 }
 

@@ -1,7 +1,9 @@
 import type { AlgorithmProfile, HostKey, Timings } from '../../core/connection.ts'
+import type { Negotiated } from '../../core/device.ts'
 import { VosError } from '../../core/errors.ts'
 import { oneLine } from '../../core/text.ts'
 import { failpoint } from '../failpoint.ts'
+import { signsSha1 } from './algorithms.ts'
 import { Authentication, type Secret } from './authentication.ts'
 import { toChannel, type Channel } from './channel.ts'
 import {
@@ -25,7 +27,10 @@ export interface SshTarget extends Peer {
   readonly username: string
   /** Null: nothing is connected, `host_key_unpinned`. */
   readonly hostKey: HostKey | null
+  /** Without a pin any key will do: whoever asks for that pins {@link SshSession.hostKey} before it authenticates. */
+  readonly acceptNew: boolean
   readonly algorithms: AlgorithmProfile
+  readonly algorithmsUntil: string | null
   readonly timings: Timings
   /** Between two signs of life once logged in; three without an answer end the session. 15 s by default. */
   readonly keepaliveMs?: number
@@ -47,10 +52,10 @@ export class SshSession {
    *   the signal ends the session.
    */
   static async connect(target: SshTarget, signal: AbortSignal): Promise<SshSession> {
-    const { hostKey: pinned, keepaliveMs = KEEPALIVE_MS, timings, username } = target
+    const { acceptNew, hostKey: pinned, keepaliveMs = KEEPALIVE_MS, timings, username } = target
     signal.throwIfAborted()
-    if (!pinned) throw hostKeyUnpinned(target)
-    const authentication = new Authentication(target, username)
+    if (!pinned && !acceptNew) throw hostKeyUnpinned(target)
+    const authentication = new Authentication(target, username, signsSha1(target.algorithms))
     const link = await Link.open({ ...target, pinned, keepaliveMs, authHandler: authentication.handler }, signal)
     try {
       authentication.attach(link)
@@ -80,7 +85,7 @@ export class SshSession {
     return this.#link.software
   }
 
-  get algorithms(): { readonly kex: string; readonly cipher: string; readonly mac: string } {
+  get algorithms(): Negotiated {
     return this.#link.algorithms
   }
 
@@ -183,13 +188,18 @@ export class SshSession {
 /**
  * Reads a server's host key and stops before any authentication request, `none` included. The server has proved that it
  * holds the key.
+ * @param keyTypes ask for a key of these types only, all of them types that can be checked
+ * @returns the key, and how long it is when it is an RSA key
  * @throws VosError of the phase that failed, or the signal's reason
  */
 export async function readHostKey(
-  target: Pick<SshTarget, 'name' | 'host' | 'port' | 'algorithms' | 'timings'>,
+  target: Pick<SshTarget, 'name' | 'host' | 'port' | 'algorithms' | 'algorithmsUntil' | 'timings'>,
   signal: AbortSignal,
-): Promise<HostKey> {
-  const link = await Link.open({ ...target, username: '', pinned: null, authHandler: null, keepaliveMs: 0 }, signal)
+  keyTypes?: readonly string[],
+): Promise<HostKey & { readonly bits: number | null }> {
+  const only = keyTypes === undefined ? {} : { keyTypes }
+  const options = { ...target, ...only, username: '', pinned: null, authHandler: null, keepaliveMs: 0 }
+  const link = await Link.open(options, signal)
   await link.close()
-  return link.hostKey
+  return { ...link.hostKey, bits: link.hostKeyBits }
 }

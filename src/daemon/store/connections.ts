@@ -17,7 +17,10 @@ interface Row {
   sealed: number
   host_key_type: string | null
   host_key_fingerprint: string | null
+  accept_new: number
   algorithms: Connection['algorithms']
+  algorithms_reason: string | null
+  algorithms_until: string | null
   echo: number
   enter: Connection['enter']
   sudo: number
@@ -25,7 +28,8 @@ interface Row {
 }
 
 const COLUMNS = `id, name, host, port, username, platform, service, key_path, sealed_password IS NOT NULL AS sealed,
-  host_key_type, host_key_fingerprint, algorithms, echo, enter, sudo, timings`
+  host_key_type, host_key_fingerprint, accept_new, algorithms, algorithms_reason, algorithms_until, echo, enter, sudo,
+  timings`
 
 /** Names of services that are kept for one connection. */
 const SERVICES_KEPT = 500
@@ -69,6 +73,8 @@ export class ConnectionTable {
       key_path: input.keyPath ?? null,
       algorithms: input.algorithms ?? 'modern',
       algorithms_reason: input.algorithmsReason ?? null,
+      algorithms_until: input.algorithmsUntil ?? null,
+      accept_new: Number(input.acceptNew ?? false),
       echo: Number(input.echo ?? true),
       enter: input.enter ?? 'cr',
       sudo: Number(input.sudo ?? false),
@@ -94,7 +100,10 @@ export class ConnectionTable {
     const values = {
       ...pick(change, ['name', 'host', 'port', 'username', 'platform', 'service', 'algorithms', 'enter']),
       ...(change.keyPath === undefined ? {} : { key_path: change.keyPath, sealed_password: null }),
+      ...(change.algorithms === 'modern' ? { algorithms_reason: null, algorithms_until: null } : {}),
       ...(change.algorithmsReason === undefined ? {} : { algorithms_reason: change.algorithmsReason }),
+      ...(change.algorithmsUntil === undefined ? {} : { algorithms_until: change.algorithmsUntil }),
+      ...(change.acceptNew === undefined ? {} : { accept_new: Number(change.acceptNew) }),
       ...(change.echo === undefined ? {} : { echo: Number(change.echo) }),
       ...(change.sudo === undefined ? {} : { sudo: Number(change.sudo) }),
       ...(change.timings === undefined ? {} : { timings: JSON.stringify({ ...before.timings, ...change.timings }) }),
@@ -222,7 +231,8 @@ export class ConnectionTable {
 }
 
 function fromRow(row: Row): Connection {
-  const { key_path, sealed, host_key_type, host_key_fingerprint, echo, sudo, timings, ...rest } = row
+  const { key_path, sealed, host_key_type, host_key_fingerprint, echo, sudo, timings, ...others } = row
+  const { accept_new, algorithms_reason, algorithms_until, ...rest } = others
   return {
     ...rest,
     credential: key_path !== null ? { type: 'key', path: key_path } : sealed ? { type: 'sealed' } : { type: 'none' },
@@ -230,6 +240,9 @@ function fromRow(row: Row): Connection {
       host_key_type !== null && host_key_fingerprint !== null
         ? { type: host_key_type, fingerprint: host_key_fingerprint }
         : null,
+    acceptNew: accept_new === 1,
+    algorithmsReason: algorithms_reason,
+    algorithmsUntil: algorithms_until,
     echo: echo === 1,
     sudo: sudo === 1,
     timings: fromJson(timings, `connection ${row.id}`) as Connection['timings'],

@@ -209,10 +209,15 @@ export const MIGRATIONS: readonly Migration[] = [
   ) STRICT;
 `,
     fill: beginChain,
+    // An older vosctl knows no event of a key that was pinned on first sight: it becomes plain evidence.
     down: `
   DROP TABLE pruned_events;
   DROP TABLE journal_chain;
   ALTER TABLE operation_events DROP COLUMN hash;
+  UPDATE operation_events
+    SET event = json_object('type', 'evidence', 'what', 'host key', 'value', 'pinned on first sight: '
+      || (event ->> '$.hostKey.type') || ' ' || (event ->> '$.hostKey.fingerprint'))
+    WHERE event ->> '$.type' = 'pinned';
   ALTER TABLE connections DROP COLUMN algorithms_until;
   ALTER TABLE connections DROP COLUMN accept_new;
   ALTER TABLE connections DROP COLUMN via;

@@ -69,8 +69,8 @@ export const VALID: { readonly [Name in RequestName]: readonly RequestOf<Name>[]
     },
   ],
   'connection:remove': [{ id: 1 }],
-  'connection:host-key': [{ id: 1 }],
-  'connection:trust': [{ id: 1, hostKey: HOST_KEY }],
+  'connection:host-key': [{ id: 1, types: ['ssh-ed25519'] }],
+  'connection:trust': [{ id: 1, hostKey: HOST_KEY, replaces: HOST_KEY.fingerprint }],
   'connection:hold': [{ id: 1, by: 'alice', reason: 'CAB-8' }],
   'connection:release': [{ id: 1 }],
   'connection:services': [{ id: 1, despiteLoginHold: true }],
@@ -81,7 +81,7 @@ export const VALID: { readonly [Name in RequestName]: readonly RequestOf<Name>[]
 }
 
 const CONNECTION_KEYS =
-  'name host port username platform service keyPath algorithms algorithmsReason echo enter sudo timings'
+  'name host port username platform service keyPath algorithms algorithmsReason algorithmsUntil acceptNew echo enter sudo timings'
 const TIMING =
   /^(?:connect|ident|keyExchange|login|shell|prompt|quiet|nudge|echo|command|firstState|silenceWarning|silenceLimit|poll|pollLimit|reconnect|deadline)Ms$/
 
@@ -106,8 +106,8 @@ const KEYS: { readonly [Name in RequestName]: { readonly may: string; readonly m
   'connection:check': { may: 'rows', must: 'rows' },
   'connection:import': { may: 'importId part parts add edit', must: 'importId part parts add edit' },
   'connection:remove': { may: 'id', must: 'id' },
-  'connection:host-key': { may: 'id', must: 'id' },
-  'connection:trust': { may: 'id hostKey', must: 'id hostKey' },
+  'connection:host-key': { may: 'id types', must: 'id' },
+  'connection:trust': { may: 'id hostKey replaces', must: 'id hostKey' },
   'connection:hold': { may: 'id by reason', must: 'id by' },
   'connection:release': { may: 'id', must: 'id' },
   'connection:services': { may: 'id despiteLoginHold', must: 'id' },

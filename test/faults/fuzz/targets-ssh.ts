@@ -136,7 +136,7 @@ const ident: Target = {
     const passed: Buffer[] = []
     const socket = new EventEmitter()
     socket.on('data', (bytes: Buffer) => passed.push(bytes))
-    const seen = watchIdent(socket as Socket, (line) => found.push(line))
+    const { seen } = watchIdent(socket as Socket, (line) => found.push(line))
     for (const piece of split(input, chanceOf(input))) socket.emit('data', Buffer.from(piece))
     const text = Buffer.from(input).toString('latin1')
     const lines = text.split('\n').slice(0, -1)

@@ -1,4 +1,5 @@
-import type { Device, Observation, ServiceState, SessionFacts } from '../../../core/device.ts'
+import type { HostKey } from '../../../core/connection.ts'
+import type { Attempt, Device, Observation, ServiceState, SessionFacts } from '../../../core/device.ts'
 import { VosError } from '../../../core/errors.ts'
 import { failpoint } from '../../failpoint.ts'
 import { SshSession, type Secret } from '../../ssh/session.ts'
@@ -59,15 +60,14 @@ export class VosDevice implements Device {
   #closing: Promise<void> = Promise.resolve()
   /** What the first login worked with; the look at a device that was lost uses it again. */
   #provenMethod: string | undefined
+  /** Seen while none was pinned; at every later login it is the pinned one. */
+  #firstSight: HostKey | null = null
 
   constructor(options: VosDeviceOptions) {
     this.#options = options
   }
 
-  async connect({ patient = false }: { readonly patient?: boolean } = {}): Promise<{
-    username: string
-    method: string
-  }> {
+  async connect({ patient = false }: { readonly patient?: boolean } = {}): Promise<Attempt> {
     const { connection, timings, signal, inTurn = (dial) => dial() } = this.#options
     await this.#closing
     signal.throwIfAborted()
@@ -85,7 +85,9 @@ export class VosDevice implements Device {
         either.throwIfAborted()
         const method = session.methodFor(kind, this.#provenMethod)
         this.#state = { at: 'connected', session, method, beganAt }
-        return { username: connection.username, method }
+        const isFirst = connection.hostKey === null && this.#firstSight === null
+        this.#firstSight ??= session.hostKey
+        return { username: connection.username, method, ...(isFirst && { firstSight: session.hostKey }) }
       } catch (error) {
         await session.close()
         throw error
@@ -219,7 +221,8 @@ export class VosDevice implements Device {
     const { connection, timings, keepaliveMs } = this.#options
     const beganAt = performance.now()
     const pace = keepaliveMs === undefined ? {} : { keepaliveMs }
-    return { session: await SshSession.connect({ ...connection, timings, ...pace }, signal), beganAt }
+    const hostKey = connection.hostKey ?? this.#firstSight
+    return { session: await SshSession.connect({ ...connection, hostKey, timings, ...pace }, signal), beganAt }
   }
 
   /** From the prompt into a command. */
