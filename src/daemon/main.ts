@@ -157,8 +157,7 @@ async function main(): Promise<void> {
     descriptors: descriptorLimit(),
   })
 
-  // Node would open a debugger at SIGUSR1, unless it was told not to.
-  for (const signal of ['SIGHUP', 'SIGUSR1'] as const) process.on(signal, () => undefined)
+  process.on('SIGHUP', () => undefined)
   let firstSignalAt: number | undefined
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {
