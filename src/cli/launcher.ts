@@ -67,10 +67,11 @@ export async function startDaemon<Connected>(
       throw cannotStart(lastWords(paths.log, before) || 'the daemon ended at once, without a word.')
     }
   }
+  const within = `within ${START_MS / 1000} s`
+  // Ours has left the work to another one, which has the database and no socket, or does not move.
+  if (end.code === 0) throw cannotStart(`another daemon has the database, and did not answer ${within}.`)
   // Nobody tells us the end of one that a supervisor has started: its words are all there is.
-  throw cannotStart(
-    lastWords(paths.log, before) || `the daemon did not answer within ${START_MS / 1000} s of its start.`,
-  )
+  throw cannotStart(lastWords(paths.log, before) || `the daemon did not answer ${within} of its start.`)
 }
 
 function fork(paths: Paths, auto: boolean, log: number, end: End): number | null {

@@ -56,7 +56,7 @@ const PLANTED = {
 /** All that tells whether somebody has touched it. */
 function state(place: string, { root, precious }: House): unknown {
   const { ino, mode, uid, size, mtimeMs, ctimeMs } = fs.lstatSync(place)
-  const names = fs.readdirSync(root, { recursive: true }).toSorted()
+  const names = fs.readdirSync(root, { recursive: true, encoding: 'utf8' }).toSorted()
   return { ino, mode, uid, size, mtimeMs, ctimeMs, names, text: fs.readFileSync(precious, 'utf8') }
 }
 
