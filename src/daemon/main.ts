@@ -250,6 +250,7 @@ try {
     log(error instanceof Error ? (error.stack ?? error.message) : String(error))
     process.exit(exitStatus('bug'))
   }
-  process.stderr.write(`vosd: ${error.message}${error.hint ? ` ${error.hint}` : ''}\n`)
+  // A path may hold anything, and this goes to a log.
+  process.stderr.write(`vosd: ${oneLine(`${error.message} ${error.hint}`.trimEnd(), 2000)}\n`)
   process.exitCode = exitStatusOf(error.code)
 }

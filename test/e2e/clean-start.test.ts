@@ -85,6 +85,24 @@ describe('a daemon that is started by', { timeout: 60_000 }, () => {
     },
   )
 
+  it.each([
+    ['NODE_OPTIONS', '--no-warnings', 7],
+    ['LD_LIBRARY_PATH', '/nowhere', 7],
+    ['SSH_AUTH_SOCK', '/agent', 0],
+  ])('a person, on a Node that cannot become another program, with %s: exit', async (name, value, exit) => {
+    const { directory } = new Rig()
+    const old = path.join(directory, 'old.cjs')
+    fs.writeFileSync(old, 'delete process.execve; process.on("exit", () => console.log(process.env.SSH_AUTH_SOCK))')
+    const child = spawn(process.execPath, ['--require', old, VOSD, '--version'], { env: { [name]: value } })
+    let [stdout, stderr] = ['', '']
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
+    expect((await once(child, 'close'))[0]).toBe(exit)
+    expect(stderr).toContain(exit === 7 ? `this environment sets ${name}.` : '')
+    // Nor does it pass on what it must not have.
+    expect(stdout).toContain('undefined')
+  })
+
   it('falls into the trap where nothing guards it, so that the trap is one', async () => {
     const { rig, env, caught } = trapped()
     await rig.run(['--version'], { env })

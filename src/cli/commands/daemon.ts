@@ -155,6 +155,13 @@ function readTail(paths: Paths): Buffer {
   try {
     descriptor = openSync(file, 'r')
   } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException
+    if (code !== 'ENOENT') {
+      throw new VosError('state_directory', `the daemon log ${file} cannot be read: ${code}.`, {
+        hint: 'It is for the user of the daemon alone.',
+        cause,
+      })
+    }
     throw new VosError('no_daemon', `there is no daemon log at ${file}.`, {
       hint: 'No daemon has run there yet.',
       cause,
