@@ -78,7 +78,7 @@ await Promise.all([
   }),
   build({
     ...common,
-    entryPoints: { 'daemon/main': 'src/daemon/main.ts' },
+    entryPoints: { 'daemon/start': 'src/daemon/start.ts', 'daemon/main': 'src/daemon/main.ts' },
     outdir: 'dist',
     // Takes out the failpoints, which are empty calls here.
     minifySyntax: true,

@@ -4,6 +4,8 @@
 module.exports = function start(entry) {
   // Set, not defaulted: a developer's shell says "development", and development React leaks.
   process.env.NODE_ENV = 'production'
+  // Node would open a debugger, on a port for every user of the machine.
+  process.on('SIGUSR1', () => {})
   // engine.io-client looks at it, and looking is what loads it: 40 ms for a socket that nobody uses here.
   delete globalThis.WebSocket
   useCompileCache(process.argv[2])
@@ -14,10 +16,18 @@ module.exports = function start(entry) {
 function useCompileCache(command) {
   if (command === 'demo') return // promises to leave nothing outside its own directory
   try {
-    const directory = require('node:path').join(require('node:os').userInfo().homedir, '.cache', 'vosctl')
-    require('node:fs').mkdirSync(directory, { recursive: true, mode: 0o700 })
+    const fs = require('node:fs')
+    const cache = require('node:path').join(require('node:os').userInfo().homedir, '.cache')
+    const directory = cache + '/vosctl'
+    fs.mkdirSync(directory, { recursive: true, mode: 0o700 })
+    if (![cache, directory].every((place) => isOurs(fs.statSync(place)))) return
     require('node:module').enableCompileCache(directory)
   } catch {
     // No home, or a read-only one: slower, nothing else.
   }
+}
+
+// What lies there is run.
+function isOurs(stat) {
+  return stat.isDirectory() && stat.uid === process.getuid() && (stat.mode & 0o022) === 0
 }

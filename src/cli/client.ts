@@ -50,6 +50,8 @@ const PATIENCE: Patience = { firstMs: 50, maxMs: 5_000, reviveAfterMs: 3_000, co
 export interface ClientOptions {
   readonly socketPath: string
   readonly version: string
+  /** Called before each attempt to connect; throws VosError where the socket may be somebody else's. */
+  readonly check?: () => void
   /** Starts a daemon when none has come back by itself. Without it the client waits for one, for ever. */
   readonly revive?: () => Promise<void>
   readonly trace?: (line: string) => void
@@ -140,6 +142,7 @@ export class Client {
       } catch (error) {
         if (error instanceof RefusedError && error.code === 'daemon_version') throw error
         if (!(error instanceof VosError)) throw error
+        if (error.code === 'state_directory' || error.code === 'socket_path') throw error
         trace?.(`not connected: ${error.message}`)
         if (revive && error instanceof NoAnswerError && error.nobodyThere && performance.now() >= reviveAt) {
           reviveAt = performance.now() + 10 * reviveAfterMs
@@ -292,6 +295,7 @@ interface Introduced {
 
 /** Connects and asks who is there: a daemon that does not answer that is none. */
 async function introduce(options: ClientOptions, patience: Patience): Promise<Introduced> {
+  options.check?.()
   const socket = await open(options, patience)
   try {
     const reply = await ask<DaemonInfo>(socket, 'daemon:info', {}, patience.connectMs)

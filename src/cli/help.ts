@@ -134,7 +134,10 @@ function environment(): string[] {
     '',
     'Settings: ~/.config/vosctl/config.yaml, read when the daemon starts. What it does not know is an error (exit 2).',
     '',
-    ...fields([['history: 400d', 'how long ended operations are kept: 90d, 2y, forever; what was learned stays']]),
+    ...fields([
+      ['history: 400d', 'how long ended operations are kept: 90d, 2y, forever; what was learned stays'],
+      ['group: vosctl', 'a group of this machine that may use this daemon too, with all that it can do'],
+    ]),
   ]
 }
 

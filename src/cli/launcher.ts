@@ -1,11 +1,12 @@
-import { closeSync, openSync, readFileSync, fstatSync } from 'node:fs'
+import { closeSync, constants, existsSync, openSync, readFileSync, fstatSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { cleanCommand, cleanEnvironment, NODE_FLAGS } from '../core/clean-start.ts'
 import { exitStatus, VosError } from '../core/errors.ts'
 import { oneLine } from '../core/text.ts'
 import { NoAnswerError } from './client.ts'
 import { makeDirectory } from './make-directory.ts'
 import { binary } from './package.ts'
-import { refuseForeignState, type Paths } from './paths.ts'
+import { checkFile, checkPlaces, refuseForeignState, type Paths } from './paths.ts'
 
 /**
  * How long a daemon may take from its start to its socket. One that ends is noticed at once; one that is slow is waited
@@ -41,6 +42,7 @@ export async function startDaemon<Connected>(
   },
 ): Promise<Started<Connected>> {
   refuseForeignState(paths.stateDirectory)
+  checkPlaces(paths)
   const log = openLog(paths)
   const before = fstatSync(log).size
   const end: End = {}
@@ -65,16 +67,18 @@ export async function startDaemon<Connected>(
       throw cannotStart(lastWords(paths.log, before) || 'the daemon ended at once, without a word.')
     }
   }
+  const within = `within ${START_MS / 1000} s`
+  // Ours has left the work to another one, which has the database and no socket, or does not move.
+  if (end.code === 0) throw cannotStart(`another daemon has the database, and did not answer ${within}.`)
   // Nobody tells us the end of one that a supervisor has started: its words are all there is.
-  throw cannotStart(
-    lastWords(paths.log, before) || `the daemon did not answer within ${START_MS / 1000} s of its start.`,
-  )
+  throw cannotStart(lastWords(paths.log, before) || `the daemon did not answer ${within} of its start.`)
 }
 
 function fork(paths: Paths, auto: boolean, log: number, end: End): number | null {
   // Loaded here: of all commands only the first needs it.
   const { spawn } = process.getBuiltinModule('node:child_process')
-  const child = spawn(process.execPath, [...daemonCommand(paths), ...(auto ? ['--auto'] : [])], {
+  const [program, ...words] = cleanDaemon(paths, ...(auto ? ['--auto'] : []))
+  const child = spawn(program, words, {
     detached: true,
     stdio: ['ignore', log, log],
     // Not the caller's directory: a daemon in it would keep its file system from being unmounted.
@@ -87,16 +91,14 @@ function fork(paths: Paths, auto: boolean, log: number, end: End): number | null
   return child.pid ?? null
 }
 
-/** A daemon waits most of its life: a heap that stays small is worth more to it than one that is fast to fill. */
-export const SMALL_HEAP = ['--max-semi-space-size=1', '--optimize-for-size']
-
 /**
  * What the settings file means, in the words of the daemon that would read it; no daemon is started, none is asked.
  * @throws VosError `bad_config` that names the file and the line
  */
 export function checkConfig(paths: Paths): string {
   const { spawnSync } = process.getBuiltinModule('node:child_process')
-  const { status, stdout, stderr, error } = spawnSync(process.execPath, [...daemonCommand(paths), '--check-config'], {
+  const [program, ...words] = cleanDaemon(paths, '--check-config')
+  const { status, stdout, stderr, error } = spawnSync(program, words, {
     encoding: 'utf8',
     env: cleanEnvironment(process.env),
   })
@@ -106,24 +108,32 @@ export function checkConfig(paths: Paths): string {
 }
 
 /** What Node is given to run the daemon. */
-export function daemonCommand({ stateDirectory, configDirectory, stateSource }: Paths): string[] {
-  const program = [...SMALL_HEAP, binary('vosd')]
-  return [...program, '--state-dir', stateDirectory, '--config-dir', configDirectory, '--state-source', stateSource]
+export function daemonCommand(paths: Paths): string[] {
+  return [...NODE_FLAGS, binary('vosd'), ...daemonArguments(paths)]
 }
 
-const PASSED_ON = ['PATH', 'HOME', 'USER', 'LOGNAME', 'LANG', 'LANGUAGE', 'TZ', 'TMPDIR', 'NODE_DISABLE_COMPILE_CACHE']
+/** The daemon as a child of ours; give it a {@link cleanEnvironment} too. */
+export function cleanDaemon(paths: Paths, ...more: string[]): [program: string, ...args: string[]] {
+  const hasShell = existsSync('/bin/sh')
+  return cleanCommand({ node: process.execPath, vosd: binary('vosd'), hasShell }, [...daemonArguments(paths), ...more])
+}
 
-/** The daemon outlives this shell, so nothing of it may decide what the daemon does: no NODE_OPTIONS, LD_PRELOAD, agent. */
-export function cleanEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(env).filter(([name]) => PASSED_ON.includes(name) || name.startsWith('LC_')))
+function daemonArguments({ stateDirectory, configDirectory, stateSource }: Paths): string[] {
+  return ['--state-dir', stateDirectory, '--config-dir', configDirectory, '--state-source', stateSource]
 }
 
 /** Its descriptor; made for this user alone. */
-function openLog({ stateDirectory, log }: Paths): number {
+function openLog(paths: Paths): number {
+  const { stateDirectory, log } = paths
   try {
     makeDirectory(stateDirectory)
-    return openSync(log, 'a', 0o600)
+    // Again: in a directory like /tmp somebody else may have made it just before us.
+    checkPlaces(paths)
+    checkFile(log, paths)
+    const { O_WRONLY, O_APPEND, O_CREAT, O_NOFOLLOW } = constants
+    return openSync(log, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0o600)
   } catch (cause) {
+    if (cause instanceof VosError) throw cause
     const reason = cause instanceof Error ? cause.message : String(cause)
     throw new VosError('state_directory', `the state directory cannot be used: ${reason}.`, {
       hint: 'Make it writable for you, or name another one: --state-dir <dir>',

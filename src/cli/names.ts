@@ -1,13 +1,16 @@
 import { readFileSync } from 'node:fs'
 import type { NamedConnection, NamedOperation, Names } from '../core/names.ts'
+import { checkFile, checkPlaces, type Paths } from './paths.ts'
 
 /** What the daemon has left for completion; nothing where it has left nothing that can be understood. */
-export function readNames(file: string): Names {
+export function readNames(paths: Paths): Names {
   try {
-    const { connections, operations } = JSON.parse(readFileSync(file, 'utf8')) as Names
+    checkPlaces(paths)
+    checkFile(paths.names, paths)
+    const { connections, operations } = JSON.parse(readFileSync(paths.names, 'utf8')) as Names
     if (connections.every(isConnection) && operations.every(isOperation)) return { connections, operations }
   } catch {
-    // None yet; or what a power cut has left of it, since it is never synced.
+    // None yet; or what a power cut has left of it, since it is never synced; or it is somebody else's.
   }
   return { connections: [], operations: [] }
 }

@@ -1,7 +1,9 @@
-import { readFileSync, statSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { VosError } from '../core/errors.ts'
+import { inspect, inspectConfig, judgeEnd, SHARED_MODE, type Problem, type Sharing } from '../core/ownership.ts'
+import { look } from './look.ts'
 
 /** What decided on the state directory. The daemon refuses a second store that only a variable leads to. */
 export type StateSource = 'flag' | 'env' | 'default'
@@ -95,18 +97,71 @@ export function currentUser(): { readonly name: string; readonly home: string } 
 }
 
 /**
- * Root must not start a daemon in somebody else's state directory: its files would then belong to root.
+ * Root must not start a daemon in somebody else's state directory: its files would then belong to root. Nor does a member of
+ * a group that shares one.
  * @throws VosError `state_directory` that names both users
  */
 export function refuseForeignState(stateDirectory: string): void {
-  const owner = statSync(stateDirectory, { throwIfNoEntry: false })?.uid
-  const self = process.getuid?.()
-  if (owner === undefined || self === undefined || owner === self) return
+  if (!isForeign(stateDirectory)) return
+  const [owner, self] = [look(stateDirectory)?.uid ?? 0, process.getuid?.() ?? 0]
   throw new VosError(
     'state_directory',
     `The state directory ${stateDirectory} belongs to ${userName(owner)}, and you are ${userName(self)}.`,
     { hint: `Run vosctl as ${userName(owner)}, or name a directory of your own: --state-dir <dir>` },
   )
+}
+
+/** Is it there, and somebody else's? */
+export function isForeign(stateDirectory: string): boolean {
+  const self = process.getuid?.()
+  const owner = look(stateDirectory)?.uid
+  return owner !== undefined && self !== undefined && owner !== self
+}
+
+/**
+ * Before anything is read there, and before a word is said to whoever listens: nobody but root, this user, and the owner of
+ * a directory that is shared with a group of ours may have put it there. A dozen looks at the disk, well under 1 ms.
+ * @throws VosError `state_directory` or `socket_path` with the name, its owner and mode, and what mends it
+ */
+export function checkPlaces(paths: Paths): void {
+  const problem = findProblem(paths)
+  if (problem) throw new VosError(problem.code, problem.message, { hint: problem.fix })
+}
+
+/** What {@link checkPlaces} says; null when all is well. */
+export function findProblem(paths: Paths): (Problem & { readonly code: 'state_directory' | 'socket_path' }) | null {
+  const self = process.getuid?.()
+  if (self === undefined) return null
+  const { stateDirectory, configDirectory, socket } = paths
+  const sharing = sharedWithUs(stateDirectory)
+  if (sharing === null) refuseForeignState(stateDirectory)
+  const problem = inspect({ state: stateDirectory, run: path.dirname(socket), socket }, { self, sharing }, look)
+  if (problem) return { ...problem, code: problem.isSocket ? 'socket_path' : 'state_directory' }
+  // Of a daemon of somebody else nothing of ours is read.
+  if (isForeign(stateDirectory)) return null
+  const ofConfig = inspectConfig(configDirectory, path.join(configDirectory, 'config.yaml'), self, look)
+  return ofConfig && { ...ofConfig, code: 'state_directory' }
+}
+
+/** The owner, and the group of ours that the directory is shared with; null when it is with none. */
+export function sharedWithUs(stateDirectory: string): Sharing | null {
+  const found = look(stateDirectory)
+  if (!found || found.type !== 'directory' || (found.mode & 0o777) !== SHARED_MODE) return null
+  const isMember = found.gid === process.getegid?.() || process.getgroups?.().includes(found.gid)
+  return isMember || found.uid === process.getuid?.() ? { owner: found.uid, group: found.gid } : null
+}
+
+/**
+ * A file of the daemon, before it is opened: ours or of the owner of the directory, and no link or pipe.
+ * @throws VosError `state_directory`
+ */
+export function checkFile(file: string, { stateDirectory }: Paths): void {
+  const self = process.getuid?.()
+  const found = self === undefined ? null : look(file)
+  if (self === undefined || !found) return
+  const owners = [sharedWithUs(stateDirectory)?.owner ?? self]
+  const problem = judgeEnd({ ...found, path: file }, { type: 'regular file', owners, closed: 0o077 }, self)
+  if (problem) throw new VosError('state_directory', problem.message, { hint: problem.fix })
 }
 
 function userName(uid: number): string {

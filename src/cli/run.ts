@@ -32,7 +32,7 @@ export async function run(argv: readonly string[], io: Io, leaving: Leaving): Pr
 
 /** By what the daemon has left on the disk: no daemon is started to explain a mistake. */
 function isConnection(word: string, env: NodeJS.ProcessEnv, stateDir: string | undefined): boolean {
-  const { connections } = readNames(resolvePaths(env, stateDir, currentUser().home).names)
+  const { connections } = readNames(resolvePaths(env, stateDir, currentUser().home))
   return connections.some(({ name }) => name === word)
 }
 

@@ -2,7 +2,7 @@ import { VosError } from '../core/errors.ts'
 import { VERSION } from '../core/version.ts'
 import { Client, NoAnswerError, type ClientOptions } from './client.ts'
 import { startDaemon } from './launcher.ts'
-import { refuseForeignState, type Paths } from './paths.ts'
+import { checkPlaces, isForeign, type Paths } from './paths.ts'
 import { waitForEnd } from './process-end.ts'
 import { readUnit, serves, startsThisProgram, startUnit } from './unit.ts'
 
@@ -23,11 +23,11 @@ export interface SessionOptions {
  */
 export async function openSession(options: SessionOptions): Promise<Client> {
   const { paths, noStart, note } = options
-  refuseForeignState(paths.stateDirectory)
   const client = await connectRunning(options)
   if (client) {
     const { version, active } = client.info
-    if (noStart || !isOlder(version, VERSION) || active > 0) return client
+    // One that a group shares is replaced by its owner.
+    if (isForeign(paths.stateDirectory) || noStart || !isOlder(version, VERSION) || active > 0) return client
     // A unit of another installation would start the same one again, at every command.
     const unit = unitOf(paths)
     if ((unit !== null && !startsThisProgram(unit)) || !(await stopIdle(client))) return client
@@ -83,6 +83,7 @@ function clientOptions(options: SessionOptions): ClientOptions {
   return {
     socketPath: paths.socket,
     version: VERSION,
+    check: () => checkPlaces(paths),
     ...(options.revive && !options.noStart ? { revive } : {}),
     ...(trace ? { trace } : {}),
   }

@@ -4,8 +4,10 @@ import type { Server } from 'node:http'
 import { createConnection } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { VosError } from '../core/errors.ts'
+import { inspect, inspectConfig, judgeEnd, SHARED_MODE, type Problem } from '../core/ownership.ts'
 import { makeDirectory } from './directory.ts'
 import { failpoint } from './failpoint.ts'
+import { look } from './look.ts'
 import { countConnections } from './store/database.ts'
 
 /** The kernel's limit for the path of a Unix socket, in bytes. */
@@ -34,37 +36,73 @@ export function statePaths(directory: string): StatePaths {
 }
 
 /**
- * Makes the state directory and its `run`, for nobody but this user.
- * @throws VosError `state_directory` when it belongs to somebody else or others may look into it.
+ * Looks at every name on the way to the daemon's files: does it belong to root or to us, may nobody else write there, is it
+ * no link where a link would lead away? Changes nothing.
+ * @param group the number of the group that may use this daemon
+ * @throws VosError `state_directory` or `socket_path` with the name, its owner and mode, and what mends it
  */
-export function prepareStateDirectory({ directory, socket }: StatePaths): void {
+export function checkPlaces(paths: StatePaths, group: number | null = null): void {
+  const { directory, database, socket, holder, names } = paths
   if (Buffer.byteLength(socket) > MAX_SOCKET_PATH) {
     const message = `The socket path ${socket} is longer than the ${MAX_SOCKET_PATH} bytes that the system allows.`
     throw new VosError('socket_path', message, { hint: 'Choose a shorter state directory.' })
   }
-  for (const each of [directory, path.dirname(socket)]) makeOwn(each)
+  const self = process.getuid?.()
+  if (self === undefined) return
+  const house = { state: directory, run: path.dirname(socket), socket }
+  const problem = inspect(house, { self, sharing: group === null ? null : { owner: self, group } }, look)
+  if (problem) refuse(problem, problem.isSocket ? 'socket_path' : 'state_directory')
+  const journals = ['-wal', '-shm', '-journal'].map((suffix) => database + suffix)
+  for (const file of [...journals, path.join(directory, 'daemon.log'), holder, names]) {
+    const found = look(file)
+    const wanted = { type: 'regular file', owners: [self], closed: 0o077 } as const
+    const problem = found && judgeEnd({ ...found, path: file }, wanted, self)
+    if (problem) refuse(problem, 'state_directory')
+  }
 }
 
-function makeOwn(directory: string): void {
+/**
+ * The same of the directory of settings and key: whoever can write there decides what the daemon does.
+ * @throws VosError `state_directory`
+ */
+export function checkConfigDirectory(directory: string, settings: string): void {
+  const self = process.getuid?.()
+  const problem = self === undefined ? null : inspectConfig(directory, settings, self, look)
+  if (problem) refuse(problem, 'state_directory')
+}
+
+function refuse({ message, fix }: Problem, code: 'state_directory' | 'socket_path'): never {
+  throw new VosError(code, message, { hint: fix })
+}
+
+/**
+ * Makes the state directory and its `run`: for nobody but this user, or for a group to come in and look for the socket.
+ * @throws VosError `state_directory` or `socket_path`, as {@link checkPlaces} does
+ */
+export function prepareStateDirectory(paths: StatePaths, group: number | null = null): void {
+  checkPlaces(paths, group)
+  for (const directory of [paths.directory, path.dirname(paths.socket)]) {
+    try {
+      makeDirectory(directory)
+      failpoint('directory.made')
+    } catch (error) {
+      throw new VosError('state_directory', `Cannot make ${directory}: ${(error as Error).message}.`, { cause: error })
+    }
+  }
+  // Again: in a directory like /tmp somebody else may have made it just before us.
+  checkPlaces(paths, group)
+  if (group === null) return
+  for (const directory of [paths.directory, path.dirname(paths.socket)]) share(directory, SHARED_MODE, group)
+}
+
+function share(place: string, mode: number, group: number): void {
   try {
-    makeDirectory(directory)
-    failpoint('directory.made')
+    fs.lchownSync(place, process.getuid?.() ?? 0, group)
+    fs.chmodSync(place, mode)
   } catch (error) {
-    throw new VosError('state_directory', `Cannot make ${directory}: ${(error as Error).message}.`, { cause: error })
-  }
-  const stat = fs.lstatSync(directory)
-  if (!stat.isDirectory()) {
-    throw new VosError('state_directory', `${directory} is not a directory.`, { hint: 'Move it away.' })
-  }
-  const me = process.getuid?.()
-  if (me !== undefined && stat.uid !== me) {
-    throw new VosError('state_directory', `${directory} belongs to uid ${stat.uid}, and this is uid ${me}.`, {
-      hint: 'Run vosctl as the owner, or name another directory with --state-dir.',
-    })
-  }
-  if ((stat.mode & 0o077) !== 0) {
-    throw new VosError('state_directory', `${directory} is open to other users.`, {
-      hint: `Close it: chmod 700 ${directory}`,
+    throw new VosError('state_directory', `Cannot share ${place} with group ${group}: ${(error as Error).message}.`, {
+      hint: 'The user of the daemon must be in that group. Or take group out of config.yaml.',
+      cause: error,
     })
   }
 }
@@ -84,14 +122,14 @@ export function refuseSecondStore(directory: string, defaultDirectory: string): 
   )
 }
 
-/** Listens on the Unix socket, for this user alone. Only the holder of the database's lock may call this. */
-export async function listen(server: Server, { socket }: StatePaths): Promise<void> {
+/**
+ * Listens on the Unix socket, for this user alone or for a group. Only the holder of the database's lock may call this, and
+ * only where {@link checkPlaces} has found nothing.
+ */
+export async function listen(server: Server, paths: StatePaths, group: number | null = null): Promise<void> {
+  const { socket } = paths
+  checkPlaces(paths, group)
   const stat = fs.lstatSync(socket, { throwIfNoEntry: false })
-  if (stat && !stat.isSocket()) {
-    throw new VosError('socket_path', `${socket} is in the way and is not a socket. It was not touched.`, {
-      hint: 'Move it away.',
-    })
-  }
   if (stat && (await isServed(socket))) {
     const message = `Another process serves ${socket}, and it is not the holder of this database. It was not touched.`
     throw new VosError('socket_path', message, {
@@ -115,6 +153,8 @@ export async function listen(server: Server, { socket }: StatePaths): Promise<vo
   await promise
   failpoint('socket.bound')
   server.removeListener('error', reject)
+  // The group before the mode: no other group may use it, not even for a moment.
+  if (group !== null) share(socket, 0o660, group)
 }
 
 /** Only a socket that refuses is certain to be one that a dead process has left. */
@@ -131,7 +171,10 @@ async function isServed(socket: string): Promise<boolean> {
 
 export function writeHolder({ holder }: StatePaths, version: string): void {
   try {
-    fs.writeFileSync(holder, JSON.stringify({ pid: process.pid, version }), { mode: 0o600 })
+    const { O_WRONLY, O_CREAT, O_TRUNC, O_NOFOLLOW } = fs.constants
+    const descriptor = fs.openSync(holder, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0o600)
+    fs.writeFileSync(descriptor, JSON.stringify({ pid: process.pid, version }))
+    fs.closeSync(descriptor)
   } catch (error) {
     throw new VosError('state_directory', `Cannot write ${holder}: ${(error as Error).message}.`, { cause: error })
   }

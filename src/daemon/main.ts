@@ -9,10 +9,13 @@ import { PROTOCOL_VERSION, type DaemonInfo } from '../core/protocol.ts'
 import { oneLine } from '../core/text.ts'
 import { VERSION } from '../core/version.ts'
 import { failpoint } from './failpoint.ts'
+import { groupId } from './group.ts'
 import { createHandlers } from './handlers.ts'
 import { headWords, toHead } from './history.ts'
 import { openDevice } from './devices/open.ts'
 import {
+  checkConfigDirectory,
+  checkPlaces,
   describeHolder,
   descriptorLimit,
   forgetHolder,
@@ -40,6 +43,7 @@ const DAY_MS = 86_400_000
 /** The composition root of the daemon: builds the parts, listens, and takes everything down again. */
 async function main(): Promise<void> {
   process.umask(0o077)
+  emptyCoreFiles()
   const values = readArguments()
   if (values.version) {
     process.stdout.write(`${VERSION}\n`)
@@ -49,16 +53,22 @@ async function main(): Promise<void> {
   const defaultDirectory = path.join(homedir, '.local', 'state', 'vosctl')
   const paths = statePaths(path.resolve(values['state-dir'] ?? defaultDirectory))
   const configDirectory = path.resolve(values['config-dir'] ?? path.join(homedir, '.config', 'vosctl'))
-  // Before anything is opened: with settings that are not understood nothing is begun.
+  // Before anything is opened: with settings that are not understood nothing is begun, and none are read that somebody
+  // else may have written.
+  checkConfigDirectory(configDirectory, settingsFile(configDirectory))
   const settings = await readSettings(configDirectory)
+  const group = settings.group === null ? null : groupId(settings.group)
   if (values['check-config']) {
     const file = settingsFile(configDirectory)
+    checkPlaces(paths, group)
     const none = fs.existsSync(file) ? '' : ' (not there)'
-    process.stdout.write(`${file}${none}: history is kept ${daysWords(settings.historyMs)}\n`)
+    process.stdout.write(
+      `${file}${none}: history is kept ${daysWords(settings.historyMs)}${settings.group === null ? '' : `, group ${settings.group} may use this daemon`}\n`,
+    )
     return
   }
   if (values['state-source'] === 'env') refuseSecondStore(paths.directory, defaultDirectory)
-  prepareStateDirectory(paths)
+  prepareStateDirectory(paths, group)
 
   const store = await openStore(paths.database, () => describeHolder(paths))
   if (!store) return
@@ -176,7 +186,7 @@ async function main(): Promise<void> {
     })
   }
 
-  await listen(server.http, paths)
+  await listen(server.http, paths, group)
   // In the same turn, so no request can come between.
   manager.recover()
   const writeNames = keepNames(paths.names, store, manager, log)
@@ -205,6 +215,19 @@ function readArguments() {
     throw new VosError('bad_request', `${oneLine((cause as Error).message)}.`, { hint, cause })
   }
   throw new VosError('bad_request', 'A directory has an empty name.', { hint })
+}
+
+/**
+ * No memory goes into a core file, also where the system pipes it to a program and no limit counts. Helpers that are
+ * started inherit it.
+ */
+function emptyCoreFiles(): void {
+  if (process.platform !== 'linux') return
+  try {
+    fs.writeFileSync('/proc/self/coredump_filter', '0')
+  } catch {
+    // A kernel without core files has no such file.
+  }
 }
 
 /** The store, or nothing when another daemon is the one: then this one has nothing to do. */
@@ -242,6 +265,7 @@ try {
     log(error instanceof Error ? (error.stack ?? error.message) : String(error))
     process.exit(exitStatus('bug'))
   }
-  process.stderr.write(`vosd: ${error.message}${error.hint ? ` ${error.hint}` : ''}\n`)
+  // A path may hold anything, and this goes to a log.
+  process.stderr.write(`vosd: ${oneLine(`${error.message} ${error.hint}`.trimEnd(), 2000)}\n`)
   process.exitCode = exitStatusOf(error.code)
 }

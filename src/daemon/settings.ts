@@ -9,10 +9,12 @@ import { oneLine } from '../core/text.ts'
 export interface Settings {
   /** How long ended operations are kept, in milliseconds; null: for ever. */
   readonly historyMs: number | null
+  /** The group that may use this daemon; null: its owner alone. */
+  readonly group: string | null
 }
 
 const DAY_MS = 86_400_000
-export const DEFAULT_SETTINGS: Settings = { historyMs: 400 * DAY_MS }
+export const DEFAULT_SETTINGS: Settings = { historyMs: 400 * DAY_MS, group: null }
 const MAX_BYTES = 64 * 1024
 
 interface Key {
@@ -30,6 +32,10 @@ const KEYS: Readonly<Record<string, Key>> = {
       const ms = Math.round(parseDuration(value) ?? 0)
       return ms >= DAY_MS && Number.isSafeInteger(ms) ? { historyMs: ms } : null
     },
+  },
+  group: {
+    say: 'vosctl, a group of this machine',
+    read: (value) => (/^[a-z_][\w.-]{0,31}$/i.test(value) ? { group: value } : null),
   },
 }
 

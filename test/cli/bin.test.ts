@@ -66,4 +66,12 @@ describe('what is settled before anything is imported', () => {
     })
     expect(stdout).toBe('production')
   })
+
+  it('is no debugger at SIGUSR1, which every user of the machine could reach', () => {
+    const script = path.join(temporaryDirectory(), 'main.mjs')
+    fs.writeFileSync(script, "process.kill(process.pid, 'SIGUSR1'); setImmediate(() => process.stdout.write('alive'))")
+    const code = `require('${BIN}/start.js')('${script}')`
+    const { stdout, stderr } = spawnSync(process.execPath, ['-e', code], { encoding: 'utf8' })
+    expect({ stdout, stderr }).toEqual({ stdout: 'alive', stderr: '' })
+  })
 })

@@ -6,6 +6,7 @@ import type { Update, Updates } from '../../src/cli/follow.ts'
 import { RefusedError } from '../../src/cli/refused-error.ts'
 import { startOperations } from '../../src/cli/start.ts'
 import { toStartRequest } from '../../src/cli/commands/restart.ts'
+import { VosError } from '../../src/core/errors.ts'
 import type { RecordedEvent } from '../../src/core/operation.ts'
 import { PROTOCOL_VERSION, type Snapshot, type StartRequest } from '../../src/core/protocol.ts'
 import { play, record, UNTIL_DISPATCH } from '../helpers/operations.ts'
@@ -52,6 +53,23 @@ describe('connecting', () => {
     const client = await connect(daemon)
     expect(daemon.handshakes).toEqual([{ protocol: PROTOCOL_VERSION, version: '1.2.3' }])
     expect(client.info).toEqual(INFO)
+  })
+
+  it('looks whose socket it is before each attempt, and says no word to a stranger', async () => {
+    const daemon = await house()
+    const stranger = () => new VosError('socket_path', 'the socket of somebody else')
+    let isOurs = true
+    const check = () => {
+      if (!isOurs) throw stranger()
+    }
+    const client = await connect(daemon, { check })
+    isOurs = false
+    await daemon.stop()
+    await until('the connection is lost', () => !client.connected)
+    await daemon.start()
+    await expect(client.reconnect(NEVER)).rejects.toEqual(stranger())
+    await expect(connect(daemon, { check })).rejects.toEqual(stranger())
+    expect(daemon.handshakes).toHaveLength(1)
   })
 
   it('knows that nobody is there, when there is no socket and when one was left behind', async () => {

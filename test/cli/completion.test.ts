@@ -12,6 +12,7 @@ import { enter } from '../../src/cli/enter.ts'
 import type { Io } from '../../src/cli/follow.ts'
 import { Leaving } from '../../src/cli/leaving.ts'
 import { readNames } from '../../src/cli/names.ts'
+import { resolvePaths } from '../../src/cli/paths.ts'
 import type { Names } from '../../src/core/names.ts'
 import { temporaryDirectory } from '../helpers/temporary.ts'
 
@@ -199,8 +200,9 @@ function bash(lines: readonly string[]): string[] {
 describe('the answer to a shell', () => {
   function house(names: unknown = NAMES): string {
     const state = temporaryDirectory()
-    fs.mkdirSync(path.join(state, 'run'))
-    fs.writeFileSync(path.join(state, 'run', 'names.json'), typeof names === 'string' ? names : JSON.stringify(names))
+    fs.mkdirSync(path.join(state, 'run'), { mode: 0o700 })
+    const text = typeof names === 'string' ? names : JSON.stringify(names)
+    fs.writeFileSync(path.join(state, 'run', 'names.json'), text, { mode: 0o600 })
     return state
   }
 
@@ -249,7 +251,7 @@ describe('the answer to a shell', () => {
 
   it('comes from a file of the daemon that a newer one has written more into', () => {
     const state = house({ ...NAMES, groups: ['core'], connections: [{ ...NAMES.connections[0], tags: [] }] })
-    expect(readNames(path.join(state, 'run', 'names.json')).connections.map(({ name }) => name)).toEqual(['cucm-pub'])
+    expect(readNames(resolvePaths({}, state, '/nowhere')).connections.map(({ name }) => name)).toEqual(['cucm-pub'])
   })
 })
 

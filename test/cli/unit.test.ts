@@ -54,10 +54,54 @@ describe('the unit', () => {
     expect(text).not.toContain('StandardOutput')
   })
 
+  it('has no core files, no new rights and a clean environment, and keeps the code that V8 writes', () => {
+    for (const text of [unitText(USUAL), unitText(USUAL, { user: 'alice' })]) {
+      expect(text).toMatch(/^LimitCORE=0$/m)
+      expect(text).toMatch(/^NoNewPrivileges=yes$/m)
+      expect(text).toMatch(/^UMask=0077$/m)
+      expect(text).toMatch(/^UnsetEnvironment=.*NODE_OPTIONS.*LD_PRELOAD.*SSH_AUTH_SOCK$/m)
+      expect(text).toMatch(/^ExecStart=.* --disable-sigusr1 /m)
+      expect(text).not.toContain('MemoryDenyWriteExecute')
+    }
+  })
+
+  it('of a user asks for nothing that needs a mount namespace, in which root would seem to be nobody', () => {
+    expect(unitText(USUAL)).not.toMatch(/^(?:Protect|Private|ReadWritePaths|CapabilityBoundingSet)/m)
+  })
+
+  it('for root lets the daemon write in its own directories only', () => {
+    const text = unitText(STRANGE, { user: 'alice' })
+    expect(text).toMatch(/^ProtectSystem=strict$/m)
+    expect(text).toContain(`\nReadWritePaths='-/srv/a b/100%%/$HOME "quoted"' -/home/alice/.config/vosctl\n`)
+  })
+
+  it('leaves /tmp to a daemon whose state is there', () => {
+    const at = (state: string) => unitText(resolvePaths({}, state, '/home/alice'), { user: 'alice' })
+    expect(at('/tmp/x')).not.toContain('PrivateTmp')
+    expect(at('/var/tmp/x')).not.toContain('PrivateTmp')
+    expect(at('/tmpx')).toContain('PrivateTmp=yes')
+  })
+
+  // What systemd counts from 0 to 10; a unit with nothing in it has 9.6.
+  it.skipIf(ANALYZE === null).each([
+    ['of a user', unitText(USUAL), 80],
+    ['for root', unitText(USUAL, { user: 'alice' }), 35],
+  ] as const)('%s is confined as far as systemd counts', (_, text, threshold) => {
+    const file = path.join(temporaryDirectory(), 'vosctl.service')
+    const exposed = (text: string) => {
+      fs.writeFileSync(file, text)
+      const args = ['security', '--offline=true', `--threshold=${threshold}`, '--no-pager', file]
+      return spawnSync(ANALYZE ?? '', args, { encoding: 'utf8' }).status
+    }
+    expect(exposed(text)).toBe(0)
+    expect(exposed(text.replace('NoNewPrivileges=yes\n', '').replaceAll(/^(?:Restrict|Protect).*\n/gm, ''))).not.toBe(0)
+  })
+
   it.skipIf(ANALYZE === null).each([
     ['of a user', unitText(USUAL), '--user'],
     ['with a strange path', unitText(STRANGE), '--user'],
     ['for root', unitText(USUAL, { user: 'root' }), '--system'],
+    ['for root with a strange path', unitText(STRANGE, { user: 'root' }), '--system'],
   ] as const)('%s is one that systemd understands', (_, text, scope) => {
     expect(complaints(text, scope)).toBe('')
     expect(complaints(text.replace('Restart=', 'Restrat='), scope)).toContain('Restrat')

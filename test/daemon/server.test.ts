@@ -113,7 +113,9 @@ describe('the Unix socket', () => {
     const other = statePaths(path.join(temporaryDirectory(), 'state'))
     prepareStateDirectory(other)
     fs.writeFileSync(other.socket, 'precious')
-    await expect(listen(http.createServer(), other)).rejects.toThrow('is not a socket')
+    await expect(listen(http.createServer(), other)).rejects.toThrow(
+      'is in the way: it is a regular file and not a socket. It was not touched.',
+    )
     expect(fs.readFileSync(other.socket, 'utf8')).toBe('precious')
     expect(fs.existsSync(paths.socket)).toBe(true)
   })
@@ -126,8 +128,12 @@ describe('the Unix socket', () => {
 
   it.each([
     ['is open to others', (directory: string) => fs.mkdirSync(directory, { mode: 0o755 }), 'is open to other users'],
-    ['is a file', (directory: string) => fs.writeFileSync(directory, ''), 'Cannot make'],
-    ['is a link', (directory: string) => fs.symlinkSync(os.tmpdir(), directory), 'is not a directory'],
+    ['is a file', (directory: string) => fs.writeFileSync(directory, ''), 'is in the way: it is a regular file'],
+    [
+      'is a link',
+      (directory: string) => fs.symlinkSync(os.tmpdir(), directory),
+      'is in the way: it is a symbolic link',
+    ],
   ])('refuses a state directory that %s', (_, make, message) => {
     const directory = path.join(temporaryDirectory(), 'state')
     make(directory)

@@ -63,8 +63,8 @@ describe('the names that complete', { timeout: 60_000 }, () => {
 
   it('are not worth a word more than one in the log when they cannot be written, and nothing else suffers', async () => {
     const rig = new Rig()
-    fs.mkdirSync(path.join(rig.state, 'run', 'names.json', 'in the way'), { recursive: true, mode: 0o700 })
-    for (const level of [rig.state, path.join(rig.state, 'run')]) fs.chmodSync(level, 0o700)
+    // Where the file is written before it gets its name.
+    fs.mkdirSync(path.join(rig.state, 'run', '.names.json.new'), { recursive: true, mode: 0o700 })
     await rig.appliance('cucm-pub', publisher)
     expect((await rig.run(['restart', 'cucm-pub', '-q'])).status).toBe(0)
     await rig.prepare(['daemon', 'stop'])
@@ -167,13 +167,14 @@ class Shell extends Tmux {
     const directory = temporaryDirectory()
     const bin = path.join(directory, 'bin')
     const run = path.join(directory, 'state', 'run')
-    for (const each of [bin, run, path.join(directory, 'here-it-is')]) fs.mkdirSync(each, { recursive: true })
+    for (const each of [bin, run, path.join(directory, 'here-it-is')])
+      fs.mkdirSync(each, { recursive: true, mode: 0o700 })
     fs.writeFileSync(path.join(bin, 'vosctl'), `#!/bin/sh\nexec '${process.execPath}' '${VOSCTL}' "$@"\n`, {
       mode: 0o755,
     })
     const connection = { id: 1, name: 'cucm-pub', platform: 'vos', service: null, services: SERVICES } as const
     const names: Names = { connections: [connection], operations: [] }
-    fs.writeFileSync(path.join(run, 'names.json'), JSON.stringify(names))
+    fs.writeFileSync(path.join(run, 'names.json'), JSON.stringify(names), { mode: 0o600 })
     const env = {
       PATH: `${bin}:${process.env['PATH']}`,
       HOME: directory,

@@ -300,8 +300,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'src/daemon/main.ts',
-        find: '  prepareStateDirectory(paths)\n',
-        replace: '  prepareStateDirectory(paths)\n  fs.rmSync(paths.socket, { force: true })\n',
+        find: '  prepareStateDirectory(paths, group)\n',
+        replace: '  prepareStateDirectory(paths, group)\n  fs.rmSync(paths.socket, { force: true })\n',
       },
     ],
     caughtBy: { rig: 'race', cases: 1 },

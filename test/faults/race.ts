@@ -104,7 +104,7 @@ const foreignFile: Round = async (arena, random) => {
   const kind = random.pick(Object.keys(place))
   place[kind]?.()
   const before = lstatSync(arena.socket)
-  const broken = await refused(arena, 'is in the way and is not a socket. It was not touched.')
+  const broken = await refused(arena, 'and not a socket. It was not touched.')
   const { status, stderr } = await vosctl(arena, 'ps')
   if (status !== 7 || !stderr.includes('is in the way')) broken.push(`vosctl ps ends with ${status}: ${stderr}`)
   const after = lstatSync(arena.socket, { throwIfNoEntry: false })

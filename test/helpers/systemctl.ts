@@ -18,8 +18,9 @@ export interface SystemctlStandIn {
 /**
  * A `systemctl` and a `loginctl` first on the path. They write down what is asked, and `start` really runs what the unit
  * says, with the words taken apart as systemd.syntax(7) and systemd.service(5) have it.
+ * @param daemon what the environment of this systemd gives to what it starts
  */
-export function startSystemctl(): SystemctlStandIn {
+export function startSystemctl({ daemon = {} }: { readonly daemon?: Record<string, string> } = {}): SystemctlStandIn {
   const root = temporaryDirectory()
   const at = (...parts: string[]) => path.join(root, ...parts)
   fs.mkdirSync(at('bin'))
@@ -28,9 +29,13 @@ export function startSystemctl(): SystemctlStandIn {
     ['systemctl', SYSTEMCTL],
     ['loginctl', LOGINCTL],
   ] as const) {
-    fs.writeFileSync(at('bin', name), text.replaceAll('@ROOT@', root).replace('@NODE@', process.execPath), {
-      mode: 0o755,
-    })
+    fs.writeFileSync(
+      at('bin', name),
+      text.replaceAll('@ROOT@', root).replace('@NODE@', process.execPath).replace('@ENV@', JSON.stringify(daemon)),
+      {
+        mode: 0o755,
+      },
+    )
   }
   const units = at('config', 'systemd', 'user')
   return {
@@ -98,8 +103,10 @@ switch (command) {
     if (pid()) break
     const [program, ...args] = split(settings('ExecStart')[0])
     process.umask(0o077)
+    const environment = { PATH: '/usr/bin:/bin', ...@ENV@ }
+    for (const name of settings('UnsetEnvironment').join(' ').split(' ')) delete environment[name]
     const log = fs.openSync(settings('StandardOutput')[0].replace('append:', '').replaceAll('%%', '%'), 'a')
-    const child = spawn(program, args, { detached: true, stdio: ['ignore', log, log], cwd: '/', env: { PATH: '/usr/bin:/bin' } })
+    const child = spawn(program, args, { detached: true, stdio: ['ignore', log, log], cwd: '/', env: environment })
     fs.writeFileSync(root + '/pid', String(child.pid))
     child.unref()
     break

@@ -1,12 +1,14 @@
 import { constants } from 'node:os'
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
+import { cleanEnvironment } from '../../core/clean-start.ts'
 import { VosError, type ExitStatus } from '../../core/errors.ts'
 import { isSettled } from '../../core/operation.ts'
 import { sanitise } from '../../core/text.ts'
 import type { Client } from '../client.ts'
 import { isMachine, printJson, type Context } from '../context.ts'
 import { toTime } from '../json-documents.ts'
-import { checkConfig, daemonCommand } from '../launcher.ts'
+import { checkConfig, cleanDaemon } from '../launcher.ts'
+import { checkFile, checkPlaces, refuseForeignState, type Paths } from '../paths.ts'
 import { waitForEnd } from '../process-end.ts'
 import { runningWords } from '../renderers/verdict.ts'
 import { clean, describe } from '../renderers/words.ts'
@@ -50,6 +52,7 @@ export async function stopDaemon(context: Context, options: StopOptions): Promis
 }
 
 export async function restartDaemon(context: Context, options: StopOptions): Promise<ExitStatus> {
+  refuseForeignState(context.paths.stateDirectory)
   const client = await connectRunning(sessionOf(context))
   if (client) {
     // Not to stop one that runs for one that would not start.
@@ -137,18 +140,28 @@ const TAIL_BYTES = 1024 * 1024
 
 /** The end of the daemon's log; needs no daemon. */
 export async function logsDaemon(context: Context, { lines = 50 }: { readonly lines?: number }): Promise<ExitStatus> {
-  const all = sanitise(readTail(context.paths.log)).trimEnd().split('\n')
+  const all = sanitise(readTail(context.paths)).trimEnd().split('\n')
   const tail = all.slice(-lines)
   if (isMachine(context.flags)) printJson(context, { schema: 'vosctl/daemon-log/v1', lines: tail })
   else for (const line of tail) context.print(line)
   return 0
 }
 
-function readTail(file: string): Buffer {
+function readTail(paths: Paths): Buffer {
+  const file = paths.log
+  checkPlaces(paths)
+  checkFile(file, paths)
   let descriptor: number
   try {
     descriptor = openSync(file, 'r')
   } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException
+    if (code !== 'ENOENT') {
+      throw new VosError('state_directory', `the daemon log ${file} cannot be read: ${code}.`, {
+        hint: 'It is for the user of the daemon alone.',
+        cause,
+      })
+    }
     throw new VosError('no_daemon', `there is no daemon log at ${file}.`, {
       hint: 'No daemon has run there yet.',
       cause,
@@ -168,8 +181,10 @@ function readTail(file: string): Buffer {
 /** The daemon in the foreground, for a supervisor or a look: its output is ours, our signals are its own. */
 export async function runDaemon(context: Context): Promise<ExitStatus> {
   const { spawn } = process.getBuiltinModule('node:child_process')
-  const child = spawn(process.execPath, daemonCommand(context.paths), {
+  const [program, ...words] = cleanDaemon(context.paths)
+  const child = spawn(program, words, {
     stdio: 'inherit',
+    env: cleanEnvironment(process.env),
     // In a group of its own: Ctrl-C would reach it twice, and the second one means "do not wait for what runs".
     detached: true,
   })

@@ -1,4 +1,4 @@
-import { renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { VosError, type ExitStatus } from '../../core/errors.ts'
 import type { Client } from '../client.ts'
@@ -87,10 +87,17 @@ function refuseOtherSystems(): void {
 function printSystemUnit(context: Context): ExitStatus {
   const text = unitText(context.paths, { user: context.user })
   const file = `/etc/systemd/system/${UNIT}`
+  const { stateDirectory, configDirectory } = context.paths
   if (isMachine(context.flags))
     printJson(context, { schema: 'vosctl/daemon-unit/v1', path: file, change: 'none', text })
   else context.print(text.trimEnd())
   context.note(`Nothing was installed. As root: write this to ${file}, then systemctl enable --now vosctl`)
+  const missing = [stateDirectory, configDirectory].filter((directory) => !existsSync(directory))
+  if (missing.length > 0) {
+    context.note(
+      `Before that, as ${context.user}: install -d -m 700 ${missing.map(quoted).join(' ')} (it may make nothing else)`,
+    )
+  }
   return 0
 }
 

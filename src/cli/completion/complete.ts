@@ -38,7 +38,7 @@ function forBash({ words, files }: Candidates, complete: (word: string) => strin
 
 function namesOf(env: NodeJS.ProcessEnv, stateDir: string | undefined): Names {
   try {
-    return readNames(resolvePaths(env, stateDir, currentUser().home).names)
+    return readNames(resolvePaths(env, stateDir, currentUser().home))
   } catch (error) {
     // Whoever runs the command is told; a press of Tab is not.
     if (error instanceof VosError) return { connections: [], operations: [] }

@@ -1,6 +1,6 @@
 import { VERSION } from '../../core/version.ts'
 import { binary } from '../package.ts'
-import type { Paths } from '../paths.ts'
+import { isForeign, type Paths } from '../paths.ts'
 import { runProgram } from '../run-program.ts'
 import { fail, ok, warn, type Check } from './check.ts'
 
@@ -26,11 +26,14 @@ export function checkProduction(env: NodeJS.ProcessEnv): Check {
 }
 
 /** The daemon's program judges the settings: it is the one that reads them. */
-export async function checkSettings({ configDirectory }: Paths): Promise<Check> {
+export async function checkSettings({ configDirectory, stateDirectory }: Paths): Promise<Check> {
   const args = [binary('vosd'), '--check-config', '--config-dir', configDirectory]
+  if (!isForeign(stateDirectory)) args.push('--state-dir', stateDirectory)
   const { status, words } = await runProgram(process.execPath, args)
   if (status === 0) return ok('settings', `the settings in ${configDirectory} can be read`)
   // One that knows no settings has none that could be wrong.
   if (/Unknown option/.test(words)) return ok('settings', 'this version has no settings')
+  // With these settings a daemon would not use the state directory: it is open to a group that they do not name.
+  if (status === 7) return fail('settings', 'daemon', words.replace(/^vosd: /, ''), 'Close it, or name the group there')
   return fail('settings', 'usage', words.replace(/^vosd: /, ''), `Mend ${configDirectory}/config.yaml`)
 }

@@ -1,31 +1,24 @@
-import { existsSync, lstatSync, statfsSync } from 'node:fs'
+import { existsSync, statfsSync } from 'node:fs'
 import path from 'node:path'
 import { VosError } from '../../core/errors.ts'
-import { refuseForeignState, resolvePaths, type Paths } from '../paths.ts'
-import { quoted } from '../renderers/words.ts'
+import { checkFile, findProblem, resolvePaths, sharedWithUs, type Paths } from '../paths.ts'
 import { fail, ok, warn, type Check } from './check.ts'
 
-/** Owner and mode, as the daemon wants them before it begins. */
-export function checkStateDirectory({ stateDirectory }: Paths): Check {
+/** Owners and modes of all that lies on the way, as every client and every daemon wants them before it begins. */
+export function checkStateDirectory(paths: Paths): Check {
   const id = 'state'
-  const stat = lstatSync(stateDirectory, { throwIfNoEntry: false })
-  if (!stat) return ok(id, `${stateDirectory}, which the first daemon will make`)
-  if (!stat.isDirectory()) {
-    return fail(
-      id,
-      'daemon',
-      `${stateDirectory} is not a directory`,
-      `Move it away, or name another: --state-dir <dir>`,
-    )
-  }
+  const { stateDirectory } = paths
   try {
-    refuseForeignState(stateDirectory)
+    const problem = findProblem(paths)
+    if (problem) return fail(id, 'daemon', problem.message.replace(/\.$/, ''), problem.fix)
+    checkFile(paths.log, paths)
   } catch (error) {
     if (!(error instanceof VosError)) throw error
     return fail(id, 'daemon', error.message.replace(/\.$/, ''), error.hint)
   }
-  if ((stat.mode & 0o077) === 0) return ok(id, `${stateDirectory}, yours alone`)
-  return fail(id, 'daemon', `other users may look into ${stateDirectory}`, `chmod 700 ${quoted(stateDirectory)}`)
+  if (!existsSync(stateDirectory)) return ok(id, `${stateDirectory}, which the first daemon will make`)
+  const shared = sharedWithUs(stateDirectory)
+  return ok(id, `${stateDirectory}, ${shared ? `shared with group ${shared.group}` : 'yours alone'}`)
 }
 
 /** From linux/magic.h. On a network the database's lock cannot be trusted, and the lock is what keeps one daemon. */

@@ -155,13 +155,22 @@ function checkFile(file: string): void {
 function connect(file: string): SqliteDatabase {
   try {
     // A daemon that was killed inside a commit has left a journal that is not durable: nothing may be written behind it.
-    if (exists(`${file}-wal`)) syncToDisk(`${file}-wal`)
+    syncJournal(`${file}-wal`)
     // The name comes before that of a journal, even if a daemon that was killed had just made it.
     syncToDisk(path.dirname(file))
     failpoint('database.synced')
     return new Database(file, { fileMustExist: true, timeout: 200 })
   } catch (error) {
     throw wrap(error, `Cannot open ${file}`)
+  }
+}
+
+/** Where there is one: a daemon that ends takes its journal away, at any moment. */
+function syncJournal(file: string): void {
+  try {
+    syncToDisk(file)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
   }
 }
 

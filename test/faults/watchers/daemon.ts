@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import path from 'node:path'
-import { SMALL_HEAP } from '../../../src/cli/launcher.ts'
+import { SMALL_HEAP } from '../../../src/core/clean-start.ts'
 import type { Operation } from '../../../src/core/operation.ts'
 import { PROTOCOL_VERSION } from '../../../src/core/protocol.ts'
 import { VERSION } from '../../../src/core/version.ts'
