@@ -134,7 +134,14 @@ function environment(): string[] {
     '',
     'Settings: ~/.config/vosctl/config.yaml, read when the daemon starts. What it does not know is an error (exit 2).',
     '',
-    ...fields([['history: 400d', 'how long ended operations are kept: 90d, 2y, forever; what was learned stays']]),
+    ...fields([
+      ['history: 400d', 'how long ended operations are kept: 90d, 2y, forever; what was learned stays'],
+      ['listen: 127.0.0.1:8443', 'a network door for browsers and programs, off by default; a list for several'],
+      ['origins: [https://ops.example]', 'pages that may ask there; none by default'],
+      ['hosts: [ops.example:8443]', 'names that it answers to, beside its own addresses'],
+      ['polling: true', 'also without websockets'],
+      ['tls: {certificate, key, clients}', 'absolute paths; clients: who signs the certificates that are let in'],
+    ]),
   ]
 }
 
@@ -178,6 +185,8 @@ function json(): string[] {
       ['vosctl/statistics/v1', 'history --stats'],
       ['vosctl/connection/v1', 'connections add, show, edit, remove, trust; hold, release; status <target>'],
       ['vosctl/connection-list/v1', 'connections list'],
+      ['vosctl/token/v1', 'daemon token create, revoke'],
+      ['vosctl/token-list/v1', 'daemon token list'],
       ['vosctl/connection-export/v1', 'connections export'],
       ['vosctl/connection-import/v1', 'connections import'],
       ['vosctl/service-list/v1', 'connections services'],

@@ -19,14 +19,14 @@ describe('the settings file', () => {
     ['', 400 * DAY],
     ['# nothing yet\n', 400 * DAY],
   ])('%j keeps history for %d ms', async (text, historyMs) => {
-    expect(await parseSettings(text, FILE)).toEqual({ historyMs })
+    expect(await parseSettings(text, FILE)).toEqual({ ...DEFAULT_SETTINGS, historyMs })
   })
 
   it.each([
     ['# a comment\n\nhistroy: 90d\n', ':3: unknown key "histroy". Did you mean history?'],
-    ['colour: red\n', ':1: unknown key "colour". There are: history.'],
-    ['__proto__: {}\n', ':1: unknown key "__proto__". There are: history.'],
-    ['"a\\e[2J": 1\n', ':1: unknown key "a␛". There are: history.'],
+    ['colour: red\n', ':1: unknown key "colour". There are: history, listen, origins, hosts, polling, tls.'],
+    ['__proto__: {}\n', ':1: unknown key "__proto__". There are: history, listen, origins, hosts, polling, tls.'],
+    ['"a\\e[2J": 1\n', ':1: unknown key "a␛". There are: history, listen, origins, hosts, polling, tls.'],
     ['history: soon\n', ':1: history is "soon". Say for example 90d, 400d or 2y (at least a day), or forever.'],
     ['history: 12h\n', ':1: history is "12h". Say'],
     ['history: 400\n', ':1: history is "400". Say'],

@@ -185,8 +185,19 @@ export const MIGRATIONS: readonly Migration[] = [
   ALTER TABLE connections ADD COLUMN accept_new INTEGER NOT NULL DEFAULT 0;
   -- The last day (YYYY-MM-DD) on which old algorithms are allowed.
   ALTER TABLE connections ADD COLUMN algorithms_until TEXT;
+  -- Who may ask over the network. Of the token itself only its SHA-256 is kept. A number is never given twice.
+  CREATE TABLE tokens (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    name         TEXT NOT NULL UNIQUE COLLATE NOCASE,
+    access       TEXT NOT NULL,
+    digest       BLOB NOT NULL UNIQUE CHECK (length(digest) = 32),
+    created_at   INTEGER NOT NULL,
+    created_by   TEXT NOT NULL,
+    last_used_at INTEGER
+  ) STRICT;
 `,
     down: `
+  DROP TABLE tokens;
   ALTER TABLE connections DROP COLUMN algorithms_until;
   ALTER TABLE connections DROP COLUMN accept_new;
   ALTER TABLE connections DROP COLUMN via;
