@@ -122,7 +122,11 @@ export async function openNetworkDoor(options: NetworkOptions): Promise<NetworkD
     }
     if (!visit) return end()
     sessions.set(conn.id, { token: visit.token, host: visit.host, origin: visit.origin, end })
-    conn.once('close', () => sessions.delete(conn.id))
+    conn.once('close', () => {
+      sessions.delete(conn.id)
+      // Whoever does not close their end would keep a place that others want.
+      if (conn.transport.name === 'websocket') conn.request.socket.destroySoon()
+    })
   })
   io.engine.on('headers', (headers: object) => Object.assign(headers, SAFE_HEADERS))
 
