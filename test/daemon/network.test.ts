@@ -3,10 +3,11 @@ import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import fs from 'node:fs'
 import net, { type NetConnectOpts } from 'node:net'
+import os from 'node:os'
 import path from 'node:path'
 import tls from 'node:tls'
 import { io, type Socket } from 'socket.io-client'
-import { afterAll, describe, expect, it, onTestFinished } from 'vitest'
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import type { Operation } from '../../src/core/operation.ts'
 import { PROTOCOL_VERSION, type EventBatch, type Reply, type RequestName } from '../../src/core/protocol.ts'
 import { ACCESS, REQUESTS } from '../../src/core/schemas.ts'
@@ -436,9 +437,13 @@ function makeCertificates(directory: string): void {
 }
 
 describe.skipIf(OPENSSL === null)('with TLS', () => {
-  let made: string | undefined
+  let made = ''
+  beforeAll(() => {
+    made = fs.mkdtempSync(path.join(os.tmpdir(), 'vos-'))
+    makeCertificates(made)
+    return () => fs.rmSync(made, { recursive: true, force: true })
+  })
   const setUp = () => {
-    if (made === undefined) makeCertificates((made = temporaryDirectory(afterAll)))
     const directory = temporaryDirectory()
     fs.cpSync(made, directory, { recursive: true })
     const file = (name: string) => path.join(directory, name)
