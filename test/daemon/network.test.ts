@@ -110,7 +110,7 @@ describe('with a token', () => {
       if (ACCESS[name] === 'read') continue
       for (const input of VALID[name]) {
         const reply = await house.server.ask(name, input, caller)
-        expect(reply, name).toMatchObject({ ok: false, error: { code: 'not_allowed' } })
+        expect({ name, reply }).toMatchObject({ name, reply: { ok: false, error: { code: 'not_allowed' } } })
       }
     }
     const reply = await ask(socket, 'operation:start', VALID['operation:start'][0])
@@ -204,9 +204,16 @@ describe('a session by polling', () => {
     const ask = (line: string, host: string, origin: string | null, token: string | null, body = '') =>
       say(
         to,
-        `${line} HTTP/1.1\r\nHost: ${host}:${port}\r\n${origin === null ? '' : `Origin: ${origin}\r\n`}` +
-          `${token === null ? '' : `Authorization: Bearer ${token}\r\n`}` +
-          `${body === '' ? '' : `Content-Length: ${body.length}\r\n`}Connection: close\r\n\r\n${body}`,
+        [
+          `${line} HTTP/1.1`,
+          `Host: ${host}:${port}`,
+          ...(origin === null ? [] : [`Origin: ${origin}`]),
+          ...(token === null ? [] : [`Authorization: Bearer ${token}`]),
+          ...(body === '' ? [] : [`Content-Length: ${body.length}`]),
+          'Connection: close',
+          '',
+          body,
+        ].join('\r\n'),
       )
     const open = await ask('GET /socket.io/?EIO=4&transport=polling', 'localhost', ORIGIN, mine)
     const sid = /"sid":"([\w-]+)"/.exec(open)?.[1] ?? ''
@@ -503,7 +510,7 @@ describe.skipIf(OPENSSL === null)('with TLS', () => {
       'bad_config',
     ],
     ['no key', (file: (name: string) => string) => fs.rmSync(file('server.key')), 'bad_key_file'],
-  ])('it does not begin with %s', async (_, harm, code) => {
+  ])('does not begin with %s', async (_, harm, code) => {
     const { file, tls } = setUp()
     harm(file)
     const house = new NetworkHouse()

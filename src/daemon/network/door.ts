@@ -322,7 +322,9 @@ function createListener(material: TlsMaterial | null, asksForCertificate: boolea
   // Node drops without a word what is beyond this number; an Origin may be among it. The size is limited anyway.
   listener.maxHeadersCount = 0
   listener.maxConnections = Math.min(MAX_CONNECTIONS, Math.max(1, Math.floor(descriptors / 8)))
-  listener.on('clientError', ({ code }: NodeJS.ErrnoException, socket) => {
+  listener.on('clientError', ({ code = '' }: NodeJS.ErrnoException, socket) => {
+    // Only who speaks HTTP, however badly, is answered in it.
+    if (!/^(HPE|ERR_HTTP)_/.test(code)) return void socket.destroy()
     const status = code === 'HPE_HEADER_OVERFLOW' ? 431 : code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400
     answerRaw(socket, status, { code: 'bad_request', message: 'This is no request that can be read.', hint: '' })
   })
