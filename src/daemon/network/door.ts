@@ -202,7 +202,7 @@ export async function openNetworkDoor(options: NetworkOptions): Promise<NetworkD
     const headers = {
       ...(isListed ? corsHeaders(request) : {}),
       ...(status === 401 ? { 'WWW-Authenticate': 'Bearer realm="vosctl"' } : {}),
-      ...(status === 429 ? { 'Retry-After': '60' } : {}),
+      ...(status === 429 ? { 'Retry-After': '1' } : {}),
       Connection: 'close',
     }
     return { ...visit, error: { code: CODES[status] ?? 'bad_request', message, hint: '' }, headers }
