@@ -71,7 +71,7 @@ const ORIGINS: Readonly<Record<string, string>> = {
   'kept silent by a page': 'Sec-Fetch-Site: cross-site\r\n',
   'kept silent by a page of its own': 'Sec-Fetch-Site: same-origin\r\n',
   'typed by a person': 'Sec-Fetch-Site: none\r\n',
-  'far behind': `${'a:\r\n'.repeat(1900)}Origin: https://evil.example\r\n`,
+  'far behind': `${'a:\r\n'.repeat(700)}Origin: http://e\r\n`,
 }
 const GOOD_ORIGINS = ['none', 'listed', 'typed by a person']
 
@@ -135,20 +135,21 @@ describe('the network door', () => {
     const knock = async ({ way, host, origin, token }: Cell, number: number): Promise<boolean> => {
       const isOff = way === 'polling where it is off'
       const to = { host: '127.0.0.1', port: isOff ? withoutPolling : port }
-      const lines = `${host}${origin}`.replaceAll('PORT', String(to.port))
       const [header, query] = written(token)
       const isInPacket = way === 'websocket, token in the packet'
+      // The Origin comes last: what is before it must not keep it from being seen.
+      const lines = `${host}${isInPacket ? '' : header}${origin}`.replaceAll('PORT', String(to.port))
       await using client = await RawClient.connect({ to })
       if (way === 'a plain request') {
         const target = `/cell/${number}${query.replace('&', '?')}`
-        client.send(`GET ${target} HTTP/1.1\r\n${lines}${header}Connection: close\r\n\r\n`)
+        client.send(`GET ${target} HTTP/1.1\r\n${lines}Connection: close\r\n\r\n`)
         await client.isThrownOut(5000)
         return client.heard.startsWith('HTTP/1.1 200')
       }
       if (way === 'a preflight') {
         const asks = `Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: authorization\r\n`
         const target = `/cell/${number}${query.replace('&', '?')}`
-        client.send(`OPTIONS ${target} HTTP/1.1\r\n${lines}${asks}${header}Connection: close\r\n\r\n`)
+        client.send(`OPTIONS ${target} HTTP/1.1\r\n${lines}${asks}Connection: close\r\n\r\n`)
         await client.isThrownOut(5000)
         const isReadable = client.heard.includes(`\r\nAccess-Control-Allow-Origin: ${ORIGIN}\r\n`)
         // A browser takes no other answer for a yes.
@@ -156,13 +157,13 @@ describe('the network door', () => {
       }
       if (!way.startsWith('websocket')) {
         const target = `/socket.io/?EIO=4&transport=polling${query}`
-        client.send(`GET ${target} HTTP/1.1\r\n${lines}${header}Connection: close\r\n\r\n`)
+        client.send(`GET ${target} HTTP/1.1\r\n${lines}Connection: close\r\n\r\n`)
         await client.isThrownOut(5000)
         return client.heard.includes('"sid"')
       }
       const target = `/socket.io/?EIO=4&transport=websocket${query}`
       client.send(
-        `GET ${target} HTTP/1.1\r\n${lines}${isInPacket ? '' : header}Upgrade: websocket\r\nConnection: Upgrade\r\n` +
+        `GET ${target} HTTP/1.1\r\n${lines}Upgrade: websocket\r\nConnection: Upgrade\r\n` +
           'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n',
       )
       await client.hears('"sid"')

@@ -136,7 +136,7 @@ export async function openNetworkDoor(options: NetworkOptions): Promise<NetworkD
     const { token: said } = socket.handshake.auth as { token?: unknown }
     const token = said === undefined ? session?.token : identify(said)
     const isOther = session?.token && session.token.id !== token?.id
-    if (!session || !token || isOther || !tokens.has(token.id)) {
+    if (!session || !token || isOther) {
       setImmediate(() => socket.conn.close())
       if (said !== undefined) countFailure(socket.request)
       throw new VosError('bad_token', 'The token is missing, or it is not known.', {

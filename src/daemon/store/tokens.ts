@@ -65,11 +65,6 @@ export class TokenTable {
     return token
   }
 
-  /** Is it still there? */
-  has(id: number): boolean {
-    return this.#db.prepare('SELECT 1 FROM tokens WHERE id = ?').get(id) !== undefined
-  }
-
   /** Which token this is. All are compared, each in the same time, whichever it is. */
   find(token: string): Token | null {
     const digest = createHash('sha256').update(token).digest()
