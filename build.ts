@@ -80,6 +80,9 @@ await Promise.all([
     ...common,
     entryPoints: { 'daemon/start': 'src/daemon/start.ts', 'daemon/main': 'src/daemon/main.ts' },
     outdir: 'dist',
+    // What is off by default lies apart and is not loaded.
+    splitting: true,
+    chunkNames: 'daemon/[name]-[hash]',
     // Takes out the failpoints, which are empty calls here.
     minifySyntax: true,
     packages: 'external',

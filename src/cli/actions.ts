@@ -19,6 +19,7 @@ import { restart } from './commands/restart.ts'
 import { status } from './commands/status.ts'
 import { test } from './commands/test.ts'
 import { trustConnection } from './commands/trust.ts'
+import * as token from './commands/token.ts'
 import { installUnit, uninstallUnit } from './commands/unit.ts'
 import { verify } from './commands/verify.ts'
 import { watch } from './commands/watch.ts'
@@ -69,6 +70,9 @@ export const ACTIONS: Readonly<Record<string, Action>> = {
   'daemon run': daemon.runDaemon,
   'daemon install': (context, _, options) => installUnit(context, options),
   'daemon uninstall': uninstallUnit,
+  'daemon token create': (context, [name = ''], options) => token.createToken(context, name, options),
+  'daemon token list': token.listTokens,
+  'daemon token revoke': (context, [name = '']) => token.revokeToken(context, name),
   doctor: (context, _, options) => doctor(context, options),
   demo: async (context, _, options) => (await import('./commands/demo.ts')).demo(context, options),
 }

@@ -440,6 +440,36 @@ const STOP_FLAGS: readonly FlagSpec[] = [
   { flag: '--now', means: 'leave what runs to the next daemon, which looks at it and sends nothing again' },
 ]
 
+const TOKEN: CommandSpec = {
+  name: 'token',
+  summary: 'Who may ask over the network, where the settings say "listen": docs/network.md.',
+  commands: [
+    {
+      name: 'create',
+      arguments: '<name>',
+      summary: 'Make a token and write it to a file of yours alone: tokens/<name> beside config.yaml.',
+      examples: [
+        'vosctl daemon token create grafana --read-only',
+        'vosctl daemon token create ci --file ./vosctl.token',
+      ],
+      flags: [
+        { flag: '--read-only', means: 'may look, and start or cancel nothing' },
+        { flag: '--file <path>', means: 'write it there; a file that is there already is not touched' },
+        { flag: '--print', means: 'print it instead, on standard output' },
+      ],
+      notes: ['The daemon keeps a digest of it and cannot show it again.'],
+      exits: [0, 2],
+    },
+    { name: 'list', summary: 'The tokens there are, and when they were last used.' },
+    {
+      name: 'revoke',
+      arguments: '<name>',
+      summary: 'Make a token worth nothing, at once: whoever is connected with it is cut off.',
+      exits: [0, 2],
+    },
+  ],
+}
+
 const DAEMON: CommandSpec = {
   name: 'daemon',
   summary: 'The process that does the work. Every command that needs it starts it.',
@@ -493,6 +523,7 @@ const DAEMON: CommandSpec = {
       summary: 'Stop it and remove the unit; the database and the settings stay.',
       exits: [0, 2, 7],
     },
+    TOKEN,
   ],
 }
 

@@ -137,6 +137,11 @@ function environment(): string[] {
     ...fields([
       ['history: 400d', 'how long ended operations are kept: 90d, 2y, forever; what was learned stays'],
       ['group: vosctl', 'a group of this machine that may use this daemon too, with all that it can do'],
+      ['listen: 127.0.0.1:8443', 'a network door for browsers and programs, off by default; a list for several'],
+      ['origins: [https://ops.example]', 'pages that may ask there; none by default'],
+      ['hosts: [ops.example:8443]', 'names that it answers to, beside its own addresses'],
+      ['polling: true', 'also without websockets'],
+      ['tls: {certificate, key, clients}', 'absolute paths; clients: who signs the certificates that are let in'],
     ]),
   ]
 }
@@ -183,6 +188,8 @@ function json(): string[] {
       ['vosctl/audit/v1', 'export'],
       ['vosctl/connection/v1', 'connections add, show, edit, remove, trust; hold, release; status <target>'],
       ['vosctl/connection-list/v1', 'connections list'],
+      ['vosctl/token/v1', 'daemon token create, revoke'],
+      ['vosctl/token-list/v1', 'daemon token list'],
       ['vosctl/connection-export/v1', 'connections export'],
       ['vosctl/connection-import/v1', 'connections import'],
       ['vosctl/service-list/v1', 'connections services'],

@@ -79,6 +79,8 @@ const CODES = {
     'no_credential',
     'bad_key_file',
     'bad_config', // the settings file
+    'not_allowed', // over the network: never, or not with this token
+    'bad_token', // over the network: none, or one that is not known
   ],
   unknown: [
     'silence', // no byte from the device for longer than the limit, after the command was sent

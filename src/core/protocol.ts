@@ -47,6 +47,18 @@ export interface DaemonInfo {
   readonly historyMs: number | null
   /** Where the clock of the daemon stands, so that a client can draw with it. */
   readonly now: number
+  /** The network door; null when it is off. */
+  readonly network: { readonly addresses: readonly string[]; readonly tokens: number } | null
+}
+
+/** A token of the network door. The token itself is known to whoever holds its file, and to nobody else. */
+export interface TokenView {
+  readonly name: string
+  readonly access: 'read' | 'full'
+  readonly createdAt: number
+  readonly createdBy: string
+  /** To within ten minutes; null when it never was. */
+  readonly lastUsedAt: number | null
 }
 
 export interface StartRequest {
@@ -294,9 +306,18 @@ export interface ClientToServerEvents {
   /** Keeps hands off until somebody releases it: no work begins there. What runs goes on. */
   'connection:hold': Request<{ id: number; by: string; reason?: string }, ConnectionView>
   'connection:release': Request<{ id: number }, ConnectionView>
-  'connection:services': Request<{ id: number; despiteLoginHold?: boolean }, readonly ServiceState[]>
+  /** One login; it is recorded as asked for by `createdBy`, or by the daemon's own user. */
+  'connection:services': Request<
+    { id: number; createdBy?: string; despiteLoginHold?: boolean },
+    readonly ServiceState[]
+  >
   'credential:set': Request<{ id: number; password: string }, ConnectionView>
   'credential:remove': Request<{ id: number }, ConnectionView>
+  /** `digest` is the SHA-256 of the token, in base64url: the token never comes here. */
+  'token:create': Request<{ name: string; access: 'read' | 'full'; digest: string; createdBy: string }, TokenView>
+  'token:list': Request<Record<string, never>, readonly TokenView[]>
+  /** At once: whoever is connected with it is cut off. */
+  'token:revoke': Request<{ name: string }, TokenView>
   'daemon:info': Request<Record<string, never>, DaemonInfo>
   'daemon:stop': Request<{ mode: 'idle' | 'drain' | 'now' }, { readonly active: number }>
 }

@@ -152,7 +152,11 @@ export const REQUESTS = {
     reason: line(500, 'the reason').exactOptional(),
   }),
   'connection:release': z.strictObject({ id }),
-  'connection:services': z.strictObject({ id, despiteLoginHold: z.boolean().exactOptional() }),
+  'connection:services': z.strictObject({
+    id,
+    createdBy: line(64, 'the user name').exactOptional(),
+    despiteLoginHold: z.boolean().exactOptional(),
+  }),
   'credential:set': z.strictObject({
     id,
     password: z
@@ -162,6 +166,14 @@ export const REQUESTS = {
       .refine((text) => !/[\0\r\n]/.test(text), 'the password holds a line break'),
   }),
   'credential:remove': z.strictObject({ id }),
+  'token:create': z.strictObject({
+    name,
+    access: z.enum(['read', 'full']),
+    digest: z.string().regex(/^[\w-]{43}$/, 'is not a SHA-256 digest'),
+    createdBy: line(64, 'the user name'),
+  }),
+  'token:list': nothing,
+  'token:revoke': z.strictObject({ name }),
   'daemon:info': nothing,
   'daemon:stop': z.strictObject({ mode: z.enum(['idle', 'drain', 'now']) }),
 } as const satisfies { readonly [Name in RequestName]: z.ZodType<RequestOf<Name>> }
@@ -210,6 +222,9 @@ export const ACCESS: { readonly [Name in RequestName]: 'local' | 'full' | 'read'
   'connection:services': 'full',
   'credential:set': 'local',
   'credential:remove': 'local',
+  'token:create': 'local',
+  'token:list': 'local',
+  'token:revoke': 'local',
   'daemon:info': 'read',
   'daemon:stop': 'local',
 }

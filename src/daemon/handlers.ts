@@ -15,6 +15,7 @@ import { readHostKey } from './ssh/session.ts'
 import { statisticsOf } from './statistics.ts'
 import type { OperationTable } from './store/operations.ts'
 import type { Store } from './store/store.ts'
+import type { Token } from './store/tokens.ts'
 
 /** What the daemon does for each request; the server has parsed the input. `subscribe` belongs to the socket itself. */
 export type Handlers = {
@@ -31,10 +32,13 @@ export interface HandlerOptions {
   readonly now: () => number
   readonly info: () => DaemonInfo
   readonly stop: (mode: 'idle' | 'drain' | 'now') => { readonly active: number }
+  /** Cuts off whoever is connected with this token, which is known no more. */
+  readonly cutOff?: (token: Token) => void
 }
 
-export function createHandlers({ store, manager, sealingKey, now, info, stop }: HandlerOptions): Handlers {
-  const { connections, operations } = store
+export function createHandlers(options: HandlerOptions): Handlers {
+  const { store, manager, sealingKey, now, info, stop, cutOff } = options
+  const { connections, operations, tokens } = store
 
   const view = (connection: Connection): ConnectionView => {
     const { id } = connection
@@ -168,8 +172,8 @@ export function createHandlers({ store, manager, sealingKey, now, info, stop }: 
       }
       return view(store.write(() => connections.clearHold(id)))
     },
-    'connection:services': ({ id, despiteLoginHold }) =>
-      readServices(id, despiteLoginHold ?? false, manager, operations),
+    'connection:services': ({ id, createdBy = os.userInfo().username, despiteLoginHold = false }) =>
+      readServices(id, createdBy, despiteLoginHold, manager, operations),
 
     'credential:set': async ({ id, password }) => {
       const key = await sealingKey()
@@ -189,6 +193,14 @@ export function createHandlers({ store, manager, sealingKey, now, info, stop }: 
       return view(store.write(() => connections.setSealedPassword(id, null)))
     },
 
+    'token:create': (input) => store.write(() => tokens.add(input, now())),
+    'token:list': () => tokens.list(),
+    'token:revoke': ({ name }) => {
+      const token = store.write(() => tokens.revoke(name))
+      cutOff?.(token)
+      return token
+    },
+
     'daemon:info': () => info(),
     'daemon:stop': ({ mode }) => stop(mode),
   }
@@ -206,6 +218,7 @@ function refuseAlgorithms(before: Connection | null, change: Partial<ConnectionI
 /** A test whose list is asked for: the login has one road, with its hold and its place in the journal. */
 async function readServices(
   connectionId: number,
+  createdBy: string,
   despiteLoginHold: boolean,
   manager: Manager,
   operations: OperationTable,
@@ -215,7 +228,7 @@ async function readServices(
     requestId: randomUUID(),
     operationType: 'ssh_test',
     connectionIds: [connectionId],
-    createdBy: os.userInfo().username,
+    createdBy,
     despiteLoginHold,
   })
   const id = started.operations[0]?.id ?? ''

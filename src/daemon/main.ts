@@ -2,7 +2,6 @@ import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
-import { daysWords } from '../core/duration.ts'
 import { exitStatus, exitStatusOf, VosError } from '../core/errors.ts'
 import { isSettled } from '../core/operation.ts'
 import { PROTOCOL_VERSION, type DaemonInfo } from '../core/protocol.ts'
@@ -26,11 +25,12 @@ import {
   writeHolder,
 } from './lifecycle.ts'
 import { Manager } from './manager.ts'
+import type { NetworkDoor } from './network/door.ts'
 import { createVosServer } from './server.ts'
 import { keepNames } from './names-file.ts'
 import { loadSealingKey } from './ssh/credentials.ts'
 import { createSecretReader } from './secrets.ts'
-import { readSettings, settingsFile } from './settings.ts'
+import { readSettings, settingsFile, settingsWords } from './settings.ts'
 import { openDatabase } from './store/database.ts'
 import { Store } from './store/store.ts'
 
@@ -62,9 +62,8 @@ async function main(): Promise<void> {
     const file = settingsFile(configDirectory)
     checkPlaces(paths, group)
     const none = fs.existsSync(file) ? '' : ' (not there)'
-    process.stdout.write(
-      `${file}${none}: history is kept ${daysWords(settings.historyMs)}${settings.group === null ? '' : `, group ${settings.group} may use this daemon`}\n`,
-    )
+    if (settings.tls) await (await import('./network/tls.ts')).readTls(settings.tls)
+    process.stdout.write(`${file}${none}: ${settingsWords(settings)}\n`)
     return
   }
   if (values['state-source'] === 'env') refuseSecondStore(paths.directory, defaultDirectory)
@@ -109,6 +108,7 @@ async function main(): Promise<void> {
     memoryBytes: process.memoryUsage.rss(),
     historyMs: settings.historyMs,
     now: Date.now(),
+    network: network && { addresses: network.addresses, tokens: store.tokens.count },
   })
 
   const leaveNow = new AbortController()
@@ -123,6 +123,7 @@ async function main(): Promise<void> {
       await manager.drain(leaveNow.signal)
       failpoint('drain.done')
       await server.close()
+      await network?.close()
       failpoint('server.closed')
       clearTimeout(idle)
       clearInterval(daily)
@@ -138,7 +139,8 @@ async function main(): Promise<void> {
 
   let idle: NodeJS.Timeout | undefined
   const watchIdle = () => {
-    if (!values.auto) return
+    // Nobody would start it again for who comes over the network.
+    if (!values.auto || network) return
     clearTimeout(idle)
     if (server.clients() > 0 || manager.active > 0) return
     idle = setTimeout(() => void stop('idle for an hour'), IDLE_MS)
@@ -161,6 +163,7 @@ async function main(): Promise<void> {
       setImmediate(() => void stop(`asked to (${mode})`))
       return { active }
     },
+    cutOff: (token) => network?.cutOff(token),
   })
   const server = createVosServer({
     store,
@@ -171,6 +174,7 @@ async function main(): Promise<void> {
     onClients: watchIdle,
     descriptors: descriptorLimit(),
   })
+  let network: NetworkDoor | null = null
 
   process.on('SIGHUP', () => undefined)
   let firstSignalAt: number | undefined
@@ -186,13 +190,25 @@ async function main(): Promise<void> {
     })
   }
 
-  await listen(server.http, paths, group)
+  if (settings.listen.length > 0) {
+    const { openNetworkDoor } = await import('./network/door.ts')
+    const descriptors = descriptorLimit()
+    network = await openNetworkDoor({ settings, server, store, now: Date.now, log, descriptors })
+  }
+  try {
+    await listen(server.http, paths, group)
+  } catch (error) {
+    await network?.close()
+    throw error
+  }
   // In the same turn, so no request can come between.
   manager.recover()
+  network?.open()
   const writeNames = keepNames(paths.names, store, manager, log)
   up.resolve()
   failpoint('recovered')
-  log(`vosctl ${VERSION} listens on ${paths.socket} (pid ${process.pid})`)
+  const addresses = [paths.socket, ...(network?.addresses ?? [])].join(', ')
+  log(`vosctl ${VERSION} listens on ${addresses} (pid ${process.pid})`)
   watchIdle()
 }
 

@@ -1,6 +1,6 @@
 import { createServer, type Server as HttpServer } from 'node:http'
 import type { Socket as NetSocket } from 'node:net'
-import { Server, type Socket } from 'socket.io'
+import { Server, type DefaultEventsMap, type ServerOptions as IoOptions, type Socket } from 'socket.io'
 import { VosError } from '../core/errors.ts'
 import {
   PROTOCOL_VERSION,
@@ -17,6 +17,7 @@ import {
 } from '../core/protocol.ts'
 import { explain, REQUESTS } from '../core/schemas.ts'
 import { VERSION } from '../core/version.ts'
+import { concealed, signed, type Caller } from './caller.ts'
 import { failpoint } from './failpoint.ts'
 import { Feed, type Watcher } from './feed.ts'
 import type { Handlers } from './handlers.ts'
@@ -36,8 +37,13 @@ const MAX_WAITING = 4 * 2 ** 20
 /** Batches that one client has been sent and has not acknowledged, those of watches that it has left included. */
 const MAX_UNDER_WAY = 2 * MAX_ROOMS
 
-type VosSocket = Socket<ClientToServerEvents, ServerToClientEvents>
-type VosServer = Server<ClientToServerEvents, ServerToClientEvents>
+/** Who came through a door; nobody is named at the Unix socket. */
+interface Entered {
+  caller?: Caller
+}
+
+export type VosSocket = Socket<ClientToServerEvents, ServerToClientEvents, DefaultEventsMap, Entered>
+export type VosServer = Server<ClientToServerEvents, ServerToClientEvents, DefaultEventsMap, Entered>
 
 export interface ServerOptions {
   readonly store: Store
@@ -51,9 +57,23 @@ export interface ServerOptions {
   readonly descriptors?: number
 }
 
-export interface RunningServer {
+export interface Door {
   readonly http: HttpServer
+  readonly maxClients: number
+  /** Who comes in over the network. @throws VosError for who may not */
+  readonly enter?: (socket: VosSocket) => Caller
+  readonly io?: Partial<IoOptions>
+}
+
+export interface RunningServer {
+  /** Of the Unix socket. */
+  readonly http: HttpServer
+  /** At all doors. */
   readonly clients: () => number
+  /** One more door to the same house, which closes with it. */
+  open(door: Door): VosServer
+  /** What somebody asks who came over the network by another way than Socket.IO. */
+  ask(name: RequestName, input: unknown, caller: Caller): Promise<Reply<unknown>>
   close(): Promise<void>
 }
 
@@ -71,38 +91,28 @@ export function createVosServer(options: ServerOptions): RunningServer {
       raw.delete(socket)
     })
   })
-  const io: VosServer = new Server(http, {
-    serveClient: false,
-    transports: ['websocket'],
-    maxHttpBufferSize: MAX_PACKET_BYTES,
-    perMessageDeflate: false,
-    httpCompression: false,
-    connectTimeout: ENTER_MS,
-  })
   // Clients that are admitted or being refused; whoever sends nothing must not keep the daemon from its descriptors.
   http.maxConnections = maxClients * 2
+  const doors = new Set<VosServer>()
+  const clients = () => [...doors].reduce((sum, io) => sum + io.sockets.sockets.size, 0)
   const feed = new Feed(store.operations, (id) => (manager.find(id) ?? store.operations.find(id)[0])?.connection.id)
   const stopFeeding = manager.onEvent((recorded) => feed.push(recorded))
   const beat = setInterval(() => {
     if (feed.watchers === 0) return
-    io.emit('heartbeat', { now: now(), cursor: feed.cursor } satisfies Heartbeat)
+    for (const io of doors) io.emit('heartbeat', { now: now(), cursor: feed.cursor } satisfies Heartbeat)
   }, HEARTBEAT_MS)
   beat.unref()
 
-  io.use((socket, next) => {
-    const refusal = admit(socket.handshake.auth, io.sockets.sockets.size, maxClients)
-    next(refusal ? Object.assign(new Error(refusal.message), { data: refusal.toInfo() }) : undefined)
-  })
-  io.on('connection', (socket) => {
-    clearTimeout(raw.get(socket.request.socket))
-    onClients(io.sockets.sockets.size)
+  const meet = (socket: VosSocket): void => {
+    const { caller } = socket.data
+    onClients(clients())
     const watchers = new Map<string, Watcher>()
     let underWay = 0
     socket.on('disconnect', () => {
       for (const watcher of watchers.values()) watcher.close()
-      onClients(io.sockets.sockets.size)
+      onClients(clients())
     })
-    serve(socket, {
+    serve(socket, caller, {
       ...handlers,
       subscribe: ({ room, after }) => {
         watchers.get(room)?.close()
@@ -121,7 +131,8 @@ export function createVosServer(options: ServerOptions): RunningServer {
           const { promise, resolve } = Promise.withResolvers<void>()
           if (++underWay > MAX_UNDER_WAY) cutOff(socket)
           failpoint('events.before', () => String(batch.events.at(-1)?.cursor ?? ''))
-          socket.emit('events', { ...batch, room }, () => {
+          const told = caller ? (concealed(batch) as typeof batch) : batch
+          socket.emit('events', { ...told, room }, () => {
             underWay--
             resolve()
           })
@@ -131,10 +142,36 @@ export function createVosServer(options: ServerOptions): RunningServer {
         return snapshot
       },
     })
-  })
+  }
+
+  const open = ({ http, maxClients, enter, io: more }: Door): VosServer => {
+    const io: VosServer = new Server(http, {
+      serveClient: false,
+      transports: ['websocket'],
+      maxHttpBufferSize: MAX_PACKET_BYTES,
+      perMessageDeflate: false,
+      httpCompression: false,
+      connectTimeout: ENTER_MS,
+      ...more,
+    })
+    doors.add(io)
+    io.use((socket, next) => {
+      try {
+        if (enter) socket.data.caller = enter(socket)
+        admit(socket.handshake.auth, io.sockets.sockets.size, maxClients)
+        next()
+      } catch (error) {
+        const { error: data } = refuse(error)
+        next(Object.assign(new Error(data.message), { data }))
+      }
+    })
+    io.on('connection', meet)
+    return io
+  }
+  open({ http, maxClients }).on('connection', ({ request }) => clearTimeout(raw.get(request.socket)))
 
   /** Every request is parsed, answered once, and cannot hurt anybody but its sender. */
-  function serve(socket: VosSocket, table: AllHandlers): void {
+  function serve(socket: VosSocket, caller: Caller | undefined, table: AllHandlers): void {
     let windowStart = -Infinity
     let requests = 0
     let waiting = 0
@@ -156,7 +193,7 @@ export function createVosServer(options: ServerOptions): RunningServer {
       if (typeof name !== 'string' || !Object.hasOwn(REQUESTS, name)) {
         return answer(refuse(new VosError('bad_request', 'The daemon does not know this request.')))
       }
-      void respond(name as RequestName, input, table).then((reply) => {
+      void respond(name as RequestName, input, table, caller).then((reply) => {
         failpoint('reply.before', () => name)
         answer(reply)
         failpoint('reply.after', () => `${name} ${JSON.stringify(reply)}`)
@@ -166,9 +203,24 @@ export function createVosServer(options: ServerOptions): RunningServer {
     socket.on('error', () => undefined)
   }
 
-  async function respond(name: RequestName, input: unknown, table: AllHandlers): Promise<Reply<unknown>> {
+  async function respond(
+    name: RequestName,
+    input: unknown,
+    table: AllHandlers,
+    caller: Caller | undefined,
+  ): Promise<Reply<unknown>> {
+    const reply = await answer(name, input, table, caller)
+    return caller ? (concealed(reply) as typeof reply) : reply
+  }
+
+  async function answer(
+    name: RequestName,
+    input: unknown,
+    table: AllHandlers,
+    caller: Caller | undefined,
+  ): Promise<Reply<unknown>> {
     try {
-      const parsed = REQUESTS[name].safeParse(input)
+      const parsed = REQUESTS[name].safeParse(caller ? signed(name, input, caller) : input)
       if (!parsed.success) throw new VosError('bad_request', `The request is not valid: ${explain(parsed.error)}.`)
       const handler = table[name] as (input: unknown) => unknown
       return { ok: true, value: await handler(parsed.data) }
@@ -182,16 +234,29 @@ export function createVosServer(options: ServerOptions): RunningServer {
 
   return {
     http,
-    clients: () => io.sockets.sockets.size,
+    clients,
+    open,
+    ask: (name, input, caller) => {
+      const table = {
+        ...handlers,
+        subscribe: () => {
+          throw new VosError('bad_request', 'Only a socket can watch.')
+        },
+      }
+      return respond(name, input, table, caller)
+    },
     async close() {
       clearInterval(beat)
       stopFeeding()
       // Whoever does not close their end, or never said a word, must not keep the daemon from ending.
-      const closed = io.close()
-      io.disconnectSockets(true)
+      const closed = [...doors].map((io) => {
+        const closed = io.close()
+        io.disconnectSockets(true)
+        return closed
+      })
       http.closeAllConnections()
       for (const socket of raw.keys()) socket.destroy()
-      await closed
+      await Promise.all(closed)
     },
   }
 }
@@ -201,27 +266,29 @@ type AllHandlers = {
 }
 
 /** At once, and with all that waits for it: what a client does not take must not fill the daemon. */
-function cutOff(socket: VosSocket): void {
-  socket.request.socket.destroy()
+function cutOff({ conn, request }: VosSocket): void {
+  // Polling comes over many connections.
+  if (conn.transport.name === 'polling') conn.close(true)
+  else request.socket.destroy()
 }
 
-function admit(auth: Record<string, unknown>, clients: number, maxClients: number): VosError | null {
+/** @throws VosError */
+function admit(auth: Record<string, unknown>, clients: number, maxClients: number): void {
   const { protocol, version } = auth as Partial<Handshake>
   if (protocol !== PROTOCOL_VERSION) {
     const theirs = typeof version === 'string' ? version.slice(0, 32) : 'unknown'
     const spoken = typeof protocol === 'number' ? protocol : 'unknown'
-    return new VosError(
+    throw new VosError(
       'daemon_version',
       `The daemon is vosctl ${VERSION} (protocol ${PROTOCOL_VERSION}), this client is ${theirs} (protocol ${spoken}).`,
       { hint: 'Use one version, or restart the daemon when it is idle: vosctl daemon restart' },
     )
   }
   if (clients >= maxClients) {
-    return new VosError('too_many_clients', `The daemon already has ${maxClients} clients.`, {
+    throw new VosError('too_many_clients', `The daemon already has ${maxClients} clients.`, {
       hint: 'Close one of them.',
     })
   }
-  return null
 }
 
 function refuse(error: unknown): { ok: false; error: Refusal } {

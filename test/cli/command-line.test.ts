@@ -60,7 +60,7 @@ describe('the command line', () => {
     ['connections lsit', 'unknown command "connections lsit". Did you mean list?', 'See: vosctl help connections'],
     [
       'daemon',
-      'daemon needs a command: start, stop, restart, status, logs, run, install, uninstall.',
+      'daemon needs a command: start, stop, restart, status, logs, run, install, uninstall, token.',
       'See: vosctl help daemon',
     ],
     ['ps -o xml', '--output is "xml".', 'Say one of: text, json, jsonl, name.'],

@@ -235,7 +235,7 @@ describe('the answer to a shell', () => {
   ])('is without names, and without a word, where the file holds %s', (_, text) => {
     const env = { VOSCTL_STATE_DIR: house(text) }
     expect(complete(['zsh', 'restart', ''], env)).toEqual([])
-    expect(complete(['zsh', 'daemon', ''], env)).toHaveLength(8)
+    expect(complete(['zsh', 'daemon', ''], env)).toHaveLength(9)
   })
 
   it('comes from a house without a daemon, and from a place that is none, and starts nothing', async () => {

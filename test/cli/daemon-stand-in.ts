@@ -27,6 +27,7 @@ export const INFO: DaemonInfo = {
   draining: false,
   memoryBytes: 50_000_000,
   historyMs: 400 * 86_400_000,
+  network: null,
   now: 2_000_000,
 }
 

@@ -19,14 +19,121 @@ describe('the settings file', () => {
     ['', 400 * DAY],
     ['# nothing yet\n', 400 * DAY],
   ])('%j keeps history for %d ms', async (text, historyMs) => {
-    expect(await parseSettings(text, FILE)).toMatchObject({ historyMs })
+    expect(await parseSettings(text, FILE)).toEqual({ ...DEFAULT_SETTINGS, historyMs })
+  })
+
+  it.each([
+    ['listen: 127.0.0.1:8443\n', { listen: [{ host: '127.0.0.1', port: 8443 }] }],
+    [
+      'listen:\n  - 127.0.0.1:0\n  - "[::1]:8443"\n',
+      {
+        listen: [
+          { host: '127.0.0.1', port: 0 },
+          { host: '::1', port: 8443 },
+        ],
+      },
+    ],
+    ['listen: []\n', { listen: [] }],
+    ['origins: https://ops.example\n', { origins: ['https://ops.example'] }],
+    [
+      'origins: [http://localhost:5173, "https://[::1]:8443"]\n',
+      { origins: ['http://localhost:5173', 'https://[::1]:8443'] },
+    ],
+    ['hosts: [Ops.Example:8443, "[::1]:1"]\n', { hosts: ['ops.example:8443', '[::1]:1'] }],
+    ['polling: true\n', { polling: true }],
+    ['tls: { certificate: /c, key: "/k" }\n', { tls: { certificate: '/c', key: '/k', clients: null } }],
+    [
+      'listen: 0.0.0.0:8443\ntls:\n  clients: /a\n  certificate: /c\n  key: /k\n',
+      { listen: [{ host: '0.0.0.0', port: 8443 }], tls: { certificate: '/c', key: '/k', clients: '/a' } },
+    ],
+  ])('%j opens the network door as it says', async (text, settings) => {
+    expect(await parseSettings(text, FILE)).toEqual({ ...DEFAULT_SETTINGS, ...settings })
+  })
+
+  it.each([
+    'localhost:8443', // a name leads wherever somebody has it lead
+    '127.0.0.1',
+    ':8443',
+    '127.0.0.1:65536',
+    '127.0.0.1:08443',
+    '127.0.0.1:-1',
+    '127.1:8443',
+    '0177.0.0.1:8443',
+    '2130706433:8443',
+    '::1:8443',
+    '"[::1%lo]:8443"',
+    '"[::ffff:127.0.0.1]:8443"',
+    '"[::ffff:7f00:1]:8443"',
+    '"[0:0:0:0:0:ffff:7f00:1]:8443"',
+    'https://127.0.0.1:8443',
+    '/run/vosd.sock',
+    'true',
+  ])('listen: %s is no address', async (value) => {
+    const message = expect.stringMatching(/:1: listen is ".+"\. Say for example 127\.0\.0\.1:8443/)
+    await expect(parseSettings(`listen: ${value}\n`, FILE)).rejects.toMatchObject({ code: 'bad_config', message })
+  })
+
+  it.each([
+    '0.0.0.0:8443',
+    '"[::]:8443"',
+    '127.0.0.2:8443',
+    '10.0.0.1:8443',
+    '"[0:0:0:0:0:0:0:1]:8443"',
+    '[127.0.0.1:1, 192.168.1.1:1]',
+  ])('listen: %s needs TLS with client certificates', async (value) => {
+    const message = expect.stringContaining('which other machines reach')
+    for (const tls of ['', 'tls: {certificate: /c, key: /k}\n']) {
+      const refused = parseSettings(`listen: ${value}\n${tls}`, FILE)
+      await expect(refused).rejects.toMatchObject({ code: 'bad_config', message })
+    }
+    const all = `listen: ${value}\ntls: {certificate: /c, key: /k, clients: /a}\n`
+    expect((await parseSettings(all, FILE)).listen).not.toEqual([])
+  })
+
+  it.each([
+    '"*"',
+    '"null"',
+    'https://*.example',
+    'https://ops.example/',
+    'https://ops.example/path',
+    'https://ops.example:443',
+    'https://OPS.example',
+    'https://user@ops.example',
+    'ops.example',
+    'file://',
+    'https://ops.example.',
+    'chrome-extension://abc',
+  ])('origins: %s is none that a browser sends', async (value) => {
+    const message = expect.stringMatching(/:1: origins is ".+"\. Say for example https:/)
+    await expect(parseSettings(`origins: ${value}\n`, FILE)).rejects.toMatchObject({ code: 'bad_config', message })
+  })
+
+  it.each([
+    ['hosts: ["*"]\n', ':1: hosts is "*". Say'],
+    ['hosts: a b\n', ':1: hosts is "a b". Say'],
+    ['polling: yes\n', ':1: polling is "yes". Say for example true or false.'],
+    ['polling: [true]\n', ':1: polling is no single value. Say'],
+    ['origins:\n  - https://a.example\n  - {}\n', ':1: origins is no single value. Say'],
+    ['origins:\n  - https://a.example\n  - nonsense\n', ':3: origins is "nonsense". Say'],
+    ['tls: true\n', ':1: tls is no single value. Say for example certificate, key and clients'],
+    ['tls: {}\n', ':1: tls is no single value. Say'],
+    ['tls: {certificate: /c}\n', ':1: tls needs both certificate and key.'],
+    ['tls: {certificate: /c, key: k}\n', ':1: tls: key is "k". Say'],
+    ['tls: {certificate: /c, key: /k, ca: /a}\n', ':1: tls: ca is "/a". Say'],
+    ['tls: {certificate: /c, key: /k, __proto__: /a}\n', ':1: tls: __proto__ is "/a". Say'],
+  ])('%j is refused', async (text, words) => {
+    const message = expect.stringContaining(words)
+    await expect(parseSettings(text, FILE)).rejects.toMatchObject({ code: 'bad_config', message })
   })
 
   it.each([
     ['# a comment\n\nhistroy: 90d\n', ':3: unknown key "histroy". Did you mean history?'],
-    ['colour: red\n', ':1: unknown key "colour". There are: history'],
-    ['__proto__: {}\n', ':1: unknown key "__proto__". There are: history'],
-    ['"a\\e[2J": 1\n', ':1: unknown key "a␛". There are: history'],
+    ['colour: red\n', ':1: unknown key "colour". There are: history, group, listen, origins, hosts, polling, tls.'],
+    [
+      '__proto__: {}\n',
+      ':1: unknown key "__proto__". There are: history, group, listen, origins, hosts, polling, tls.',
+    ],
+    ['"a\\e[2J": 1\n', ':1: unknown key "a␛". There are: history, group, listen, origins, hosts, polling, tls.'],
     ['history: soon\n', ':1: history is "soon". Say for example 90d, 400d or 2y (at least a day), or forever.'],
     ['history: 12h\n', ':1: history is "12h". Say'],
     ['history: 400\n', ':1: history is "400". Say'],

@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
+import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createConnection } from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
@@ -147,6 +148,21 @@ export class Arena implements AsyncDisposable {
     } finally {
       store.close()
     }
+  }
+
+  /** Opens the network door of the daemons to come, and makes a full token for it, while none runs. */
+  admit(name: string): string {
+    const token = `vosctl_${randomBytes(32).toString('base64url')}`
+    const digest = createHash('sha256').update(token).digest('base64url')
+    const store = new Store(openDatabase(this.database), () => undefined)
+    try {
+      store.write(() => store.tokens.add({ name, access: 'full', digest, createdBy: 'rig' }, Date.now()))
+    } finally {
+      store.close()
+    }
+    writeFileSync(path.join(this.config, 'config.yaml'), 'listen: 127.0.0.1:0\n')
+    this.#secrets.push(token)
+    return token
   }
 
   /**

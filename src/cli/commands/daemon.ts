@@ -3,6 +3,7 @@ import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { cleanEnvironment } from '../../core/clean-start.ts'
 import { VosError, type ExitStatus } from '../../core/errors.ts'
 import { isSettled } from '../../core/operation.ts'
+import type { DaemonInfo } from '../../core/protocol.ts'
 import { sanitise } from '../../core/text.ts'
 import type { Client } from '../client.ts'
 import { isMachine, printJson, type Context } from '../context.ts'
@@ -118,6 +119,7 @@ export async function statusDaemon(context: Context): Promise<ExitStatus> {
       clients: info.clients,
       draining: info.draining,
       memory_bytes: info.memoryBytes,
+      network: info.network,
     })
   } else if (context.flags.output === 'name') context.print(String(info.pid))
   else if (!context.flags.quiet) {
@@ -130,10 +132,18 @@ export async function statusDaemon(context: Context): Promise<ExitStatus> {
       ['clients', String(info.clients - 1)],
       ['memory', `${Math.round(info.memoryBytes / 1024 / 1024)} MB`],
       ['state', clean(info.stateDirectory)],
+      ['network', networkWords(info)],
     ])
     for (const line of rows) context.print(line)
   }
   return 0
+}
+
+/** What stands open beside the Unix socket. An older daemon says nothing of it. */
+export function networkWords({ network }: Pick<DaemonInfo, 'network'>): string {
+  if (!network) return 'off'
+  const { addresses, tokens } = network
+  return `${addresses.map((address) => clean(address)).join(', ')}; ${tokens} token${tokens === 1 ? '' : 's'}`
 }
 
 const TAIL_BYTES = 1024 * 1024

@@ -1,10 +1,11 @@
 import { lstatSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { VosError } from '../../core/errors.ts'
-import type { ConnectionView } from '../../core/protocol.ts'
+import type { ConnectionView, DaemonInfo } from '../../core/protocol.ts'
 import { VERSION } from '../../core/version.ts'
 import type { Client } from '../client.ts'
 import { oldAlgorithmWords } from '../connection-words.ts'
+import { networkWords } from '../commands/daemon.ts'
 import { listConnections, type Context } from '../context.ts'
 import { quoted } from '../renderers/words.ts'
 import { connectRunning, isOlder } from '../session.ts'
@@ -40,6 +41,7 @@ async function askDaemon(context: Context, client: Client): Promise<readonly Che
     checkVersion(info.version, info.pid),
     // It read its clock between the question and the answer.
     checkClock(Math.max(asked, Math.min(info.now, answered)), info.now),
+    checkNetwork(info),
     ...checkConnections(connections),
     ...checkLeniency(connections, context.now()),
     ...checkKeyFiles(connections),
@@ -55,6 +57,14 @@ function checkVersion(version: string, pid: number): Check {
     message,
     isOlder(version, VERSION) ? 'vosctl daemon restart' : 'Update this client: npm install -g vosctl',
   )
+}
+
+/** What stands open beside the Unix socket. */
+export function checkNetwork(info: Pick<DaemonInfo, 'network'>): Check {
+  if (info.network && info.network.tokens === 0) {
+    return warn('network', `${networkWords(info)}: nobody can come in`, 'vosctl daemon token create <name>')
+  }
+  return ok('network', info.network ? networkWords(info) : 'off: only the Unix socket is open')
 }
 
 /** How far two readings of one clock may be apart. */

@@ -203,3 +203,19 @@ async function checkFile(file: FileHandle, path: string): Promise<{ readonly siz
   }
   return found
 }
+
+/**
+ * A file that holds a key of another kind: ours, and nobody else's.
+ * @throws VosError `bad_key_file`
+ */
+export async function readOwnFile(path: string, maxBytes: number): Promise<Buffer> {
+  const file = await openToRead(path, 0)
+  if (!file) throw badKeyFile(`There is no key file ${path}.`, 'Name an existing private key file.')
+  try {
+    const { size } = await checkFile(file, path)
+    if (size > maxBytes) throw badKeyFile(`${path} is too long for a private key.`, 'Name a private key.')
+    return await file.readFile()
+  } finally {
+    await file.close()
+  }
+}

@@ -207,6 +207,16 @@ export const MIGRATIONS: readonly Migration[] = [
     cursor INTEGER PRIMARY KEY,
     digest BLOB NOT NULL
   ) STRICT;
+  -- Who may ask over the network. Of the token itself only its SHA-256 is kept. A number is never given twice.
+  CREATE TABLE tokens (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    name         TEXT NOT NULL UNIQUE COLLATE NOCASE,
+    access       TEXT NOT NULL,
+    digest       BLOB NOT NULL UNIQUE CHECK (length(digest) = 32),
+    created_at   INTEGER NOT NULL,
+    created_by   TEXT NOT NULL,
+    last_used_at INTEGER
+  ) STRICT;
 `,
     fill: beginChain,
     // An older vosctl knows no event of a key that was pinned on first sight: it becomes plain evidence.
@@ -218,6 +228,7 @@ export const MIGRATIONS: readonly Migration[] = [
     SET event = json_object('type', 'evidence', 'what', 'host key', 'value', 'pinned on first sight: '
       || (event ->> '$.hostKey.type') || ' ' || (event ->> '$.hostKey.fingerprint'))
     WHERE event ->> '$.type' = 'pinned';
+  DROP TABLE tokens;
   ALTER TABLE connections DROP COLUMN algorithms_until;
   ALTER TABLE connections DROP COLUMN accept_new;
   ALTER TABLE connections DROP COLUMN via;

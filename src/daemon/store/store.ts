@@ -5,6 +5,7 @@ import { ConnectionTable } from './connections.ts'
 import { isBusy, type Compiler, type SqliteDatabase } from './database.ts'
 import { OperationTable } from './operations.ts'
 import { verifyHistory } from './verify-history.ts'
+import { TokenTable } from './tokens.ts'
 
 /**
  * The daemon's memory. A failed commit is fatal: SQLite reports a failed fsync once and lets later commits succeed, so
@@ -13,6 +14,7 @@ import { verifyHistory } from './verify-history.ts'
 export class Store {
   readonly connections: ConnectionTable
   readonly operations: OperationTable
+  readonly tokens: TokenTable
   readonly #db: SqliteDatabase
   readonly #onFatal: (error: Error) => void
   #broken: Error | null = null
@@ -23,6 +25,7 @@ export class Store {
     const compiler = compileOnce(db)
     this.connections = new ConnectionTable(compiler)
     this.operations = new OperationTable(compiler)
+    this.tokens = new TokenTable(compiler)
   }
 
   /** Runs `work` in one transaction: all of it is on disk when this returns, or none of it. */

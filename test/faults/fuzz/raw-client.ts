@@ -1,8 +1,16 @@
 import { once } from 'node:events'
-import { createConnection, type Socket } from 'node:net'
+import { createConnection, type NetConnectOpts, type Socket } from 'node:net'
 import { PROTOCOL_VERSION } from '../../../src/core/protocol.ts'
 
 const TEXT = 1
+
+/** Which door, and what is said at it. */
+export interface Way {
+  readonly to: NetConnectOpts
+  readonly upgrade: string
+  /** What the network door wants to know beside the version. */
+  readonly auth?: { readonly token: string }
+}
 
 /** What a client says first: the way from HTTP to a websocket. */
 export const UPGRADE = [
@@ -16,6 +24,15 @@ export const UPGRADE = [
   '',
 ].join('\r\n')
 
+export function throughUnix(path: string): Way {
+  return { to: { path }, upgrade: UPGRADE }
+}
+
+export function throughNetwork(port: number, token: string): Way {
+  const upgrade = UPGRADE.replace('Host: localhost', `Host: localhost:${port}`)
+  return { to: { port, host: '127.0.0.1' }, upgrade, auth: { token } }
+}
+
 /** A peer of the daemon that may send any bytes. What it gets is kept as text; that it is thrown out is no failure. */
 export class RawClient implements AsyncDisposable {
   readonly #socket: Socket
@@ -27,24 +44,28 @@ export class RawClient implements AsyncDisposable {
     socket.setEncoding('latin1').on('data', (text: string) => (this.#heard = (this.#heard + text).slice(-200_000)))
   }
 
-  static async connect(path: string): Promise<RawClient> {
-    const client = new RawClient(createConnection({ path }))
+  /** @param make another socket than a plain one */
+  static async connect(
+    { to }: Pick<Way, 'to'>,
+    make: (to: NetConnectOpts) => Socket = createConnection,
+  ): Promise<RawClient> {
+    const client = new RawClient(make(to))
     await client.#event('connect')
     return client
   }
 
   /** As a websocket that has not said who it is. */
-  static async upgrade(path: string): Promise<RawClient> {
-    const client = await RawClient.connect(path)
-    client.send(UPGRADE)
+  static async upgrade(way: Way): Promise<RawClient> {
+    const client = await RawClient.connect(way)
+    client.send(way.upgrade)
     await client.hears('"sid"')
     return client
   }
 
   /** As a client that is let in, with no request yet. */
-  static async enter(path: string): Promise<RawClient> {
-    const client = await RawClient.upgrade(path)
-    client.say(`40${JSON.stringify({ protocol: PROTOCOL_VERSION, version: 'fuzz' })}`)
+  static async enter(way: Way): Promise<RawClient> {
+    const client = await RawClient.upgrade(way)
+    client.say(`40${JSON.stringify({ protocol: PROTOCOL_VERSION, version: 'fuzz', ...way.auth })}`)
     await client.hears('40{"sid"')
     return client
   }

@@ -8,7 +8,7 @@ import { Random } from '../random.ts'
 import type { Rig } from '../rig.ts'
 import { corpusOf } from './corpus.ts'
 import { mutate } from './mutate.ts'
-import { frame, RawClient, UPGRADE } from './raw-client.ts'
+import { frame, RawClient, throughNetwork, throughUnix, UPGRADE, type Way } from './raw-client.ts'
 import { alter, VALID } from './targets-request.ts'
 
 /** Requests of one client in a second; more are refused. */
@@ -23,7 +23,7 @@ const BOUNDED_HEAP = '--max-old-space-size=64'
 interface Attack {
   readonly name: string
   /** How many packets it sent, and what was broken by the answers. */
-  readonly make: (path: string, random: Random) => Promise<{ readonly packets: number; readonly broken?: string[] }>
+  readonly make: (way: Way, random: Random) => Promise<{ readonly packets: number; readonly broken?: string[] }>
 }
 
 const WORDS = [
@@ -131,8 +131,8 @@ function isHarmless(name: string, input: unknown): boolean {
 const ATTACKS: readonly Attack[] = [
   {
     name: 'garbage instead of HTTP',
-    async make(path, random) {
-      await using client = await RawClient.connect(path)
+    async make(way, random) {
+      await using client = await RawClient.connect(way)
       const garbage = mutate(Buffer.alloc(0), HTTP_WORDS, HTTP, random)
       client.send(garbage)
       client.send(mutate(garbage, WORDS, HTTP, random))
@@ -142,9 +142,10 @@ const ATTACKS: readonly Attack[] = [
   },
   {
     name: 'strange requests to upgrade',
-    async make(path, random) {
-      await using client = await RawClient.connect(path)
-      for (let times = 0; times < 4; times++) client.send(mutate(random.pick(HTTP), HTTP_WORDS, HTTP, random))
+    async make(way, random) {
+      await using client = await RawClient.connect(way)
+      for (let times = 0; times < 4; times++)
+        client.send(mutate(random.pick([...HTTP, Buffer.from(way.upgrade)]), HTTP_WORDS, HTTP, random))
       client.send('\r\n\r\n')
       await client.isThrownOut(random.below(20))
       return { packets: 4 }
@@ -152,13 +153,13 @@ const ATTACKS: readonly Attack[] = [
   },
   {
     name: 'websockets that are half open',
-    async make(path, random) {
+    async make(way, random) {
       const count = 1 + random.below(30)
       await using stack = new AsyncDisposableStack()
-      const clients = await Promise.all(Array.from({ length: count }, () => RawClient.connect(path)))
+      const clients = await Promise.all(Array.from({ length: count }, () => RawClient.connect(way)))
       for (const client of clients) {
         stack.use(client)
-        client.send(UPGRADE.slice(0, random.below(UPGRADE.length + 1)))
+        client.send(way.upgrade.slice(0, random.below(way.upgrade.length + 1)))
       }
       await clients[0]?.isThrownOut(random.below(30))
       return { packets: count }
@@ -166,8 +167,8 @@ const ATTACKS: readonly Attack[] = [
   },
   {
     name: 'strange frames',
-    async make(path, random) {
-      await using client = await (random.below(2) === 0 ? RawClient.enter(path) : RawClient.upgrade(path))
+    async make(way, random) {
+      await using client = await (random.below(2) === 0 ? RawClient.enter(way) : RawClient.upgrade(way))
       const packets = 1 + random.below(10)
       for (let each = 0; each < packets && !client.isOut; each++) {
         const payload = Buffer.from(mutate(random.pick(PACKETS), WORDS, PACKETS, random))
@@ -181,8 +182,8 @@ const ATTACKS: readonly Attack[] = [
   },
   {
     name: 'malformed packets',
-    async make(path, random) {
-      await using client = await (random.below(4) === 0 ? RawClient.upgrade(path) : RawClient.enter(path))
+    async make(way, random) {
+      await using client = await (random.below(4) === 0 ? RawClient.upgrade(way) : RawClient.enter(way))
       const seeds = [...PACKETS, ...corpusOf('packets')]
       const packets = 2 + random.below(ALLOWED)
       for (let each = 0; each < packets && !client.isOut; each++) {
@@ -197,8 +198,8 @@ const ATTACKS: readonly Attack[] = [
   },
   {
     name: 'requests that are wrong',
-    async make(path, random) {
-      await using client = await RawClient.enter(path)
+    async make(way, random) {
+      await using client = await RawClient.enter(way)
       const asked: number[] = []
       for (let id = 0; id < ALLOWED / 2; id++) {
         const name = random.pick(Object.keys(VALID) as RequestName[])
@@ -226,8 +227,8 @@ const ATTACKS: readonly Attack[] = [
   },
   {
     name: 'packets that are too big',
-    async make(path, random) {
-      await using client = await RawClient.enter(path)
+    async make(way, random) {
+      await using client = await RawClient.enter(way)
       const size = random.pick([65_000, 65_530, 65_537, 70_000, 1_000_000])
       client.say(`420["connection:list","${'x'.repeat(size)}"]`)
       const isTooBig = size > 65_536
@@ -237,8 +238,8 @@ const ATTACKS: readonly Attack[] = [
   },
   {
     name: 'floods',
-    async make(path) {
-      await using client = await RawClient.enter(path)
+    async make(way) {
+      await using client = await RawClient.enter(way)
       const packets = 3 * ALLOWED
       const startedAt = performance.now()
       for (let id = 0; id < packets; id++) client.say(`42${id}["daemon:info",{}]`)
@@ -252,8 +253,8 @@ const ATTACKS: readonly Attack[] = [
   },
   {
     name: 'binary attachments',
-    async make(path, random) {
-      await using client = await RawClient.enter(path)
+    async make(way, random) {
+      await using client = await RawClient.enter(way)
       const announced = random.pick([1, 2, 10, 99_999])
       const holes = Array.from({ length: Math.min(announced, 10) }, (_, num) => ({ _placeholder: true, num }))
       client.say(`45${announced}-7${JSON.stringify(['connection:list', ...holes])}`)
@@ -268,13 +269,16 @@ const ATTACKS: readonly Attack[] = [
   },
 ]
 
-/** Everything that a process of the same user can send to the daemon. After each attack it must serve a healthy client. */
+/** Everything that somebody can send to the daemon, at both doors. After each attack it must serve a healthy client. */
 const run: Rig = async ({ cases, seed, say }) => {
   await using arena = new Arena(await faultyDaemon())
   await arena.furnish(await arena.build([]))
+  const token = arena.admit('fuzz')
   const daemon = arena.daemon({ env: { NODE_OPTIONS: BOUNDED_HEAP } })
   if (!(await arena.isUp(daemon))) throw new Error(`no daemon: ${daemon.words()}`)
   const faithful = await arena.connect()
+  const port = Number(await comesTrue(() => /http:\/\/127\.0\.0\.1:(\d+)/.exec(daemon.words())?.[1], ANSWER_MS))
+  const ways = [throughUnix(arena.socket), throughNetwork(port, token)]
   const random = new Random(seed)
   const violations: string[] = []
   const counts = Object.fromEntries(ATTACKS.map(({ name }) => [name, 0]))
@@ -282,11 +286,13 @@ const run: Rig = async ({ cases, seed, say }) => {
   let memory = 0
   let descriptors = 0
   let index = 0
-  for (; (packets < cases || index < ATTACKS.length * 2) && violations.length < 5; index++) {
+  for (; (packets < cases || index < ATTACKS.length * ways.length) && violations.length < 5; index++) {
     const attack = ATTACKS[index % ATTACKS.length] as Attack
+    // Each door gets each attack in turn.
+    const way = ways[Math.floor(index / ATTACKS.length) % ways.length] as Way
     const fault = (what: string): void => void violations.push(`seed ${seed}, attack ${index}, ${attack.name}: ${what}`)
     const before = daemon.words().length
-    const done = await attack.make(arena.socket, random)
+    const done = await attack.make(way, random)
     packets += done.packets
     counts[attack.name] = (counts[attack.name] ?? 0) + done.packets
     for (const what of done.broken ?? []) fault(what)
@@ -294,7 +300,7 @@ const run: Rig = async ({ cases, seed, say }) => {
     if (/^\s+at /m.test(daemon.words().slice(before))) fault(`the daemon's log: ${daemon.words().slice(-1500)}`)
     if (daemon.over()) break
     // By then everything has been loaded that is loaded when it is needed.
-    if (index === ATTACKS.length * 2 - 1) [memory, descriptors] = [memoryOf(daemon), descriptorsOf(daemon)]
+    if (index === ATTACKS.length * ways.length - 1) [memory, descriptors] = [memoryOf(daemon), descriptorsOf(daemon)]
     if (index % 500 === 499) say(`${packets} packets, ${Math.round(memoryOf(daemon) / 2 ** 20)} MiB`)
   }
   faithful.close()

@@ -90,6 +90,7 @@ async function serve({ state, seed }: { readonly state: string; readonly seed: n
     clients: server.clients(),
     draining: false,
     historyMs: null,
+    network: null,
     memoryBytes: process.memoryUsage.rss(),
     now: Date.now(),
   })
