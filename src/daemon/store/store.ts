@@ -53,6 +53,16 @@ export class Store {
     }
   }
 
+  /** It can be read, and no commit has failed. */
+  get isSound(): boolean {
+    try {
+      this.operations.cursor()
+      return this.#broken === null
+    } catch {
+      return false
+    }
+  }
+
   close(): void {
     this.#db.close()
   }
