@@ -167,7 +167,8 @@ export const REQUESTS = {
   }),
   'credential:remove': z.strictObject({ id }),
   'token:create': z.strictObject({
-    name,
+    // What the journal calls its holder is a user name: `token:` and this.
+    name: name.max(58, 'is longer than 58 characters'),
     access: z.enum(['read', 'full']),
     digest: z.string().regex(/^[\w-]{43}$/, 'is not a SHA-256 digest'),
     createdBy: line(64, 'the user name'),

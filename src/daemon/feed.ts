@@ -13,6 +13,8 @@ const WINDOW_MS = 50
 const BATCHES_PER_WINDOW = 8
 
 export interface Watcher {
+  /** Everything up to here it has taken, or has no part in. */
+  readonly taken: number
   /** Something has been recorded. */
   wake(): void
   close(): void
@@ -41,6 +43,11 @@ export class Feed {
 
   get watchers(): number {
     return this.#watchers.size
+  }
+
+  /** Everything up to here every watcher has taken. */
+  get taken(): number {
+    return Math.min(this.#cursor, ...[...this.#watchers].map(({ taken }) => taken))
   }
 
   push(recorded: RecordedEvent): void {
@@ -87,6 +94,7 @@ export class Feed {
   /** Sends batches from `cursor` on; `send` resolves when the watcher has taken one. */
   watch(cursor: number, room: RoomName, send: (batch: Omit<EventBatch, 'room'>) => Promise<void>): Watcher {
     let place = cursor
+    let taken = cursor
     let underWay = false
     let closed = false
     let windowStart = 0
@@ -117,9 +125,11 @@ export class Feed {
         }
         const { events, next } = this.read(place, room)
         place = next === place ? this.#cursor : next
-        if (events.length === 0) continue
-        sent++
-        await send({ events })
+        if (events.length > 0) {
+          sent++
+          await send({ events })
+        }
+        taken = place
       }
       underWay = false
     }
@@ -130,6 +140,9 @@ export class Feed {
       if (!underWay && !closed) pump().catch(close)
     }
     const watcher = {
+      get taken() {
+        return taken
+      },
       // While the window is full its timer wakes the pump; one event more is no reason to send sooner.
       wake: () => {
         if (timer === undefined) wake()

@@ -191,9 +191,11 @@ async function main(): Promise<void> {
   }
 
   if (settings.listen.length > 0) {
+    const { createFace } = await import('./http/face.ts')
     const { openNetworkDoor } = await import('./network/door.ts')
-    const descriptors = descriptorLimit()
-    network = await openNetworkDoor({ settings, server, store, now: Date.now, log, descriptors })
+    const face = createFace({ store, manager, server, now: Date.now, log })
+    const options = { settings, server, store, now: Date.now, log, face: face.answer, descriptors: descriptorLimit() }
+    network = await openNetworkDoor(options)
   }
   try {
     await listen(server.http, paths, group)

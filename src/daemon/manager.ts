@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import {
   daysOfOldAlgorithms,
   DEFAULT_TIMINGS,
@@ -141,6 +142,12 @@ export class Manager {
    */
   start(request: StartRequest): StartResult {
     const known = this.#store.operations.request(request.requestId) as RememberedResult | null
+    const asked = digest(request)
+    // What an older vosctl remembers does not say what it was.
+    if (known?.asked !== undefined && known.asked !== asked) {
+      const hint = 'Make a new request id for each wish, and send one again only with the same.'
+      throw new VosError('bad_request', 'This request id stands for another request. Nothing was started.', { hint })
+    }
     if (known) return this.#recall(known)
     if (this.#draining) throw new VosError('draining', 'The daemon is stopping and takes on no new work.')
     const connections = request.connectionIds.map((id) => this.#store.connections.get(id))
@@ -152,7 +159,7 @@ export class Manager {
     if (this.active + free.length > MAX_ACTIVE) {
       throw new VosError('too_many_operations', `No more than ${MAX_ACTIVE} operations can be active at once.`)
     }
-    const recorded = this.#accept(request, free, attached, skipped)
+    const recorded = this.#accept(request, asked, free, attached, skipped)
     const monotonic = this.#monotonic?.() ?? 0
     for (const one of recorded.events) {
       this.#clocks.set(one.operation.id, { wall: one.recorded.at, monotonic })
@@ -308,6 +315,7 @@ export class Manager {
 
   #accept(
     request: StartRequest,
+    asked: string,
     free: readonly Connection[],
     attached: readonly Operation[],
     skipped: StartResult['skipped'],
@@ -353,7 +361,7 @@ export class Manager {
       const inOrder = request.connectionIds.flatMap((id) => all.filter(({ connection }) => connection.id === id))
       // An operation that is followed may be one of another connection to the same device.
       const ids = [...new Set([...inOrder, ...all].map(({ id }) => id))]
-      const result = { ids, attached: attached.map(({ id }) => id), skipped, batch }
+      const result = { ids, attached: attached.map(({ id }) => id), skipped, batch, asked }
       operations.rememberRequest(request.requestId, at, result)
       return { events: [...events, ...created], result }
     })
@@ -850,6 +858,13 @@ interface RememberedResult {
   readonly attached: readonly string[]
   readonly skipped: StartResult['skipped']
   readonly batch: string | null
+  /** The digest of the request itself. */
+  readonly asked?: string
+}
+
+function digest(request: StartRequest): string {
+  const text = JSON.stringify(request, Object.keys(request).toSorted())
+  return createHash('sha256').update(text).digest('base64url')
 }
 
 export function timingsOf(connection: Connection): Timings {

@@ -65,6 +65,14 @@ export interface Door {
   readonly io?: Partial<IoOptions>
 }
 
+/** Who is connected to the daemon. */
+export interface Crowd {
+  readonly clients: number
+  readonly watchers: number
+  /** The place in the journal up to which every watcher has taken its events. */
+  readonly taken: number
+}
+
 export interface RunningServer {
   /** Of the Unix socket. */
   readonly http: HttpServer
@@ -72,6 +80,8 @@ export interface RunningServer {
   readonly clients: () => number
   /** One more door to the same house, which closes with it. */
   open(door: Door): VosServer
+  /** Who is there, and how far behind the slowest watcher is. */
+  readonly crowd: () => Crowd
   /** What somebody asks who came over the network by another way than Socket.IO. */
   ask(name: RequestName, input: unknown, caller: Caller): Promise<Reply<unknown>>
   close(): Promise<void>
@@ -235,6 +245,7 @@ export function createVosServer(options: ServerOptions): RunningServer {
   return {
     http,
     clients,
+    crowd: () => ({ clients: clients(), watchers: feed.watchers, taken: feed.taken }),
     open,
     ask: (name, input, caller) => {
       const table = {

@@ -82,6 +82,18 @@ describe('one at a time', () => {
     expect(house.manager.board()).toHaveLength(1)
   })
 
+  it('refuses the id of another request, which would be answered with the wrong operation', () => {
+    const house = new House(() => new ScriptedDevice(GOOD))
+    const [id, other] = [house.add('cucm-pub'), house.add('cucm-sub', '10.10.0.11')]
+    const requestId = '00000000-0000-4000-8000-000000000001'
+    house.start(id, { requestId })
+    expect(() => house.start(other, { requestId })).toThrow('stands for another request')
+    expect(() => house.start(id, { requestId, service: 'Cisco Tftp' })).toThrow('stands for another request')
+    house.crash()
+    expect(() => house.start(other, { requestId })).toThrow('stands for another request')
+    expect(house.manager.board()).toHaveLength(1)
+  })
+
   it('attaches or skips instead of refusing, when told', () => {
     const device = stuckIn('login')
     const house = new House(device.open)

@@ -47,7 +47,7 @@ describe.skipIf(!fs.existsSync('/proc/self/net/tcp'))('the network door of the b
     expect((await rig.run(['daemon', 'status'])).stdout).toMatch(/^network +off$/m)
     expect((await rig.run(['doctor'])).stdout).toMatch(/^ok +network +off: only the Unix socket is open$/m)
     const dist = path.resolve(import.meta.dirname, '../../dist/daemon')
-    const apart = fs.readdirSync(dist).filter((file) => /^(door|tls)-.*\.js$/.test(file))
+    const apart = fs.readdirSync(dist).filter((file) => /^(door|face|tls)-.*\.js$/.test(file))
     expect(apart.length).toBeGreaterThan(0)
     const main = fs.readFileSync(path.join(dist, 'main.js'), 'utf8')
     for (const file of apart) expect(main).not.toMatch(new RegExp(`from "\\./${file}"|^import "\\./${file}"`, 'm'))

@@ -25,7 +25,7 @@ export function readSchema(file: string): Json {
  * The published schemas, read strictly. Readers must let fields pass that they do not know, because fields are added;
  * here none may appear that is not published. An object that may hold any names says so itself.
  */
-function strict(schema: unknown): unknown {
+export function strict(schema: unknown): unknown {
   if (Array.isArray(schema)) return schema.map(strict)
   if (typeof schema !== 'object' || schema === null) return schema
   const inner = Object.fromEntries(Object.entries(schema).map(([key, value]) => [key, strict(value)]))

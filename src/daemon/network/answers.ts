@@ -16,7 +16,8 @@ export const SAFE_HEADERS: Readonly<Record<string, string>> = {
 /** For a page whose origin has been found in the list: that one may read the answer, and without cookies. */
 export function corsHeaders(request: IncomingMessage): Record<string, string> {
   const [origin] = headerValues(request, 'origin')
-  return origin === undefined ? {} : { 'Access-Control-Allow-Origin': origin }
+  if (origin === undefined) return {}
+  return { 'Access-Control-Allow-Origin': origin, 'Access-Control-Expose-Headers': 'Location, Retry-After' }
 }
 
 export function preflightHeaders(request: IncomingMessage): Record<string, string> {
@@ -24,7 +25,7 @@ export function preflightHeaders(request: IncomingMessage): Record<string, strin
   return {
     ...corsHeaders(request),
     'Access-Control-Allow-Methods': 'GET, POST',
-    'Access-Control-Allow-Headers': 'Authorization, Content-Type',
+    'Access-Control-Allow-Headers': 'Authorization, Content-Type, Idempotency-Key',
     'Access-Control-Max-Age': '600',
     ...(isPrivate ? { 'Access-Control-Allow-Private-Network': 'true' } : {}),
   }

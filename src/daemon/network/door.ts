@@ -202,6 +202,7 @@ export async function openNetworkDoor(options: NetworkOptions): Promise<NetworkD
     const headers = {
       ...(isListed ? corsHeaders(request) : {}),
       ...(status === 401 ? { 'WWW-Authenticate': 'Bearer realm="vosctl"' } : {}),
+      ...(status === 405 ? { Allow: 'GET, HEAD, POST' } : {}),
       ...(status === 429 ? { 'Retry-After': '1' } : {}),
       Connection: 'close',
     }

@@ -52,6 +52,14 @@ export class ConnectionTable {
     return this.#db.prepare<[], Row>(`SELECT ${COLUMNS} FROM connections ORDER BY id`).all().map(fromRow)
   }
 
+  /** How many there are, and of how many of them somebody keeps hands off. */
+  count(): { readonly all: number; readonly held: number } {
+    const read = this.#db.prepare<[], { all: number; held: number }>(
+      'SELECT (SELECT count(*) FROM connections) AS "all", (SELECT count(*) FROM connection_holds) AS held',
+    )
+    return read.get() ?? { all: 0, held: 0 }
+  }
+
   get(id: number): Connection {
     const row = this.#db.prepare<[number], Row>(`SELECT ${COLUMNS} FROM connections WHERE id = ?`).get(id)
     if (!row)

@@ -320,6 +320,11 @@ export class OperationTable {
     )
   }
 
+  /** Of each hold on a login the operation that left it, or that is at its attempt just now. */
+  loginHolds(): string[] {
+    return this.#db.prepare<[], string>('SELECT operation_id FROM login_holds').pluck().all()
+  }
+
   setLoginHold(device: string, username: string, hold: LoginHold): void {
     this.#db
       .prepare('INSERT OR REPLACE INTO login_holds VALUES (?, ?, ?, ?, ?)')

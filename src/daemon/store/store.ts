@@ -60,6 +60,16 @@ export class Store {
     return verifyHistory(this.#db, this.operations.chain, heads, pause)
   }
 
+  /** It can be read, and no commit has failed. */
+  get isSound(): boolean {
+    try {
+      this.operations.cursor()
+      return this.#broken === null
+    } catch {
+      return false
+    }
+  }
+
   close(): void {
     this.#db.close()
   }
