@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { DEFAULT_TIMINGS, deviceKey, type Connection, type Hold, type Timings } from '../core/connection.ts'
 import type { Device } from '../core/device.ts'
 import { formatDuration } from '../core/duration.ts'
@@ -47,6 +48,9 @@ const CLOCK_STEP_MS = 2000
 
 /** The attempt was announced, but nothing of it left: there was no secret to send, or the link was gone before. */
 const NOT_ATTEMPTED: readonly ErrorCode[] = ['no_credential', 'bad_key_file', 'connection_lost']
+
+/** The credential itself is no good. */
+const BAD_CREDENTIAL: readonly ErrorCode[] = ['login_refused', 'password_expired']
 
 export interface ManagerOptions {
   readonly store: Store
@@ -610,6 +614,8 @@ export class Manager {
           const loginHold = this.#store.operations.loginHold(before.device, event.username)
           if (loginHold && this.#despiteLoginHold.get(before.id) !== loginHold.operationId)
             throw loginHeld(connection, loginHold.message)
+          const refused = this.#refusedInBatch(before, connection)
+          if (refused) throw loginHeld(connection, `it was refused by ${refused.connection.name}, in this batch`)
         },
         record: (before, event) => {
           const after = this.#record(before, event, connection)
@@ -621,6 +627,19 @@ export class Manager {
       clearTimeout(deadline)
       leaveGate()
     }
+  }
+
+  /** One of the batch whose login was refused: whatever that was, it may be the credential of the others too. */
+  #refusedInBatch({ batch }: Operation, { username, credential }: Connection): Operation | undefined {
+    if (batch === null) return undefined
+    const connections = this.#store.connections.list()
+    const isSameLogin = (one: Operation) => {
+      const other = connections.find(({ id }) => id === one.connection.id)
+      return other?.username === username && isDeepStrictEqual(other.credential, credential)
+    }
+    return this.board().find(
+      (one) => one.batch?.id === batch.id && BAD_CREDENTIAL.includes(one.error?.code ?? 'bug') && isSameLogin(one),
+    )
   }
 
   /** @throws VosError when something stands in the way that was not there when it was accepted */
@@ -697,7 +716,7 @@ export class Manager {
       }
       const result = operations.append(before, event, at)
       written.push(result)
-      this.#keepLoginHold(before, event, at)
+      this.#keepLoginHold(before, event, at, connection?.username)
       if (connection && isLesson(result.operation)) operations.learn(result.operation, connection.platform)
       const shown = servicesIn(event)
       if (shown.length > 0) this.#store.connections.seeServices(operation.connection.id, shown, at)
@@ -729,10 +748,16 @@ export class Manager {
 
   /**
    * The attempt is a hold from before it is made until the device has accepted it. Whatever else ends it leaves the hold,
-   * unless it is certain that nothing was attempted: then the one that stood before comes back.
+   * unless it is certain that nothing was attempted: then the one that stood before comes back. A login that was accepted
+   * leaves one too, when the shell behind it asks for a new password.
    */
-  #keepLoginHold(before: Operation, event: OperationEvent, at: number): void {
+  #keepLoginHold(before: Operation, event: OperationEvent, at: number, username?: string): void {
     const { operations } = this.#store
+    const { device } = before
+    if (event.type === 'settled' && event.error?.code === 'password_expired' && username !== undefined) {
+      operations.setLoginHold(device, username, { since: at, operationId: before.id, message: event.message })
+      return
+    }
     if (event.type === 'authenticating') {
       const hold = operations.loginHold(before.device, event.username)
       if (hold) this.#holdBefore.set(before.id, hold)
@@ -741,8 +766,7 @@ export class Manager {
       return
     }
     if (!before.authenticating) return
-    const { device } = before
-    const { username } = before.authenticating
+    username = before.authenticating.username
     if (event.type === 'authenticated') return operations.clearLoginHold(device, username)
     // A recipe begins to look anew only when the link was gone before the attempt.
     const code = event.type === 'settled' ? event.error?.code : event.type === 'reconciling' ? 'connection_lost' : null
