@@ -4,6 +4,8 @@
 module.exports = function start(entry) {
   // Set, not defaulted: a developer's shell says "development", and development React leaks.
   process.env.NODE_ENV = 'production'
+  // Socket.IO's libraries would print every packet, those with a password too.
+  delete process.env.DEBUG
   // engine.io-client looks at it, and looking is what loads it: 40 ms for a socket that nobody uses here.
   delete globalThis.WebSocket
   useCompileCache(process.argv[2])

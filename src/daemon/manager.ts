@@ -3,6 +3,7 @@ import { DEFAULT_TIMINGS, deviceKey, type Connection, type Hold, type Timings } 
 import type { Device } from '../core/device.ts'
 import { formatDuration } from '../core/duration.ts'
 import { VosError, type ErrorCode } from '../core/errors.ts'
+import { conceal, maskedIn } from '../core/masks.ts'
 import {
   isLook,
   isSettled,
@@ -574,7 +575,8 @@ export class Manager {
 
   #run(operation: Operation, recipe: Recipe): void {
     const abort = new AbortController()
-    const done = this.#execute(operation, recipe, abort)
+    const concealed: (() => void)[] = []
+    const done = this.#execute(operation, recipe, abort, (secret) => concealed.push(conceal(secret)))
       .catch((error: unknown) => {
         this.#log(`${operation.id}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`)
         const now = this.#board.get(operation.id)
@@ -582,6 +584,7 @@ export class Manager {
       })
       .catch((error: unknown) => this.#log(`${operation.id}: cannot be ended: ${String(error)}`))
       .finally(() => {
+        for (const reveal of concealed) reveal()
         this.#running.delete(operation.id)
         this.#forgetLate(operation.id)
         if (operation.batch) this.#advanceBatch(operation.batch.id)
@@ -589,7 +592,12 @@ export class Manager {
     this.#running.set(operation.id, { abort, done })
   }
 
-  async #execute(operation: Operation, recipe: Recipe, abort: AbortController): Promise<void> {
+  async #execute(
+    operation: Operation,
+    recipe: Recipe,
+    abort: AbortController,
+    conceal: (secret: string) => void,
+  ): Promise<void> {
     const { signal } = abort
     const connection = this.#store.connections.get(operation.connection.id)
     const message = `the time limit of ${formatDuration(operation.deadlineMs)} has passed`
@@ -603,6 +611,7 @@ export class Manager {
           timings: timingsOf(connection),
           signal,
           inTurn: (handshake) => this.#slots.use(handshake, signal),
+          conceal,
         }),
         operation,
         signal,
@@ -688,6 +697,8 @@ export class Manager {
    */
   #record(known: Operation, event: OperationEvent, connection?: Connection): Operation {
     const operation = this.#board.get(known.id) ?? known
+    // A device may send back what it was given.
+    event = maskedIn(event)
     if ((event.type === 'line' || event.type === 'repeated') && this.#isFull(operation, event)) return operation
     const at = this.#now()
     const { operations } = this.#store

@@ -2,6 +2,7 @@ import { createServer, type Server as HttpServer } from 'node:http'
 import type { Socket as NetSocket } from 'node:net'
 import { Server, type Socket } from 'socket.io'
 import { VosError } from '../core/errors.ts'
+import { conceal, maskedIn } from '../core/masks.ts'
 import {
   PROTOCOL_VERSION,
   type ClientToServerEvents,
@@ -167,6 +168,7 @@ export function createVosServer(options: ServerOptions): RunningServer {
   }
 
   async function respond(name: RequestName, input: unknown, table: AllHandlers): Promise<Reply<unknown>> {
+    const reveal = concealIn(input)
     try {
       const parsed = REQUESTS[name].safeParse(input)
       if (!parsed.success) throw new VosError('bad_request', `The request is not valid: ${explain(parsed.error)}.`)
@@ -177,6 +179,8 @@ export function createVosServer(options: ServerOptions): RunningServer {
         log(`${name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`)
       }
       return refuse(error)
+    } finally {
+      reveal()
     }
   }
 
@@ -224,8 +228,14 @@ function admit(auth: Record<string, unknown>, clients: number, maxClients: numbe
   return null
 }
 
+/** A password in a request stays out of whatever goes wrong with it. */
+function concealIn(input: unknown): () => void {
+  const { password } = (input ?? {}) as { readonly password?: unknown }
+  return typeof password === 'string' ? conceal(password) : () => {}
+}
+
 function refuse(error: unknown): { ok: false; error: Refusal } {
-  if (error instanceof VosError) return { ok: false, error: error.toInfo() }
+  if (error instanceof VosError) return { ok: false, error: maskedIn<Refusal>(error.toInfo()) }
   const message = 'The daemon failed in a way that it did not expect.'
   return { ok: false, error: { code: 'bug', message, hint: 'Read its log and report it: vosctl daemon logs' } }
 }

@@ -9,6 +9,14 @@ import { judgeRound, type Round } from './prompts.ts'
 export type Secret =
   { readonly type: 'password'; readonly password: string } | { readonly type: 'key'; readonly privateKey: Buffer }
 
+/** Neither `inspect` nor JSON shows the password of it, however it comes into an error. */
+export function passwordSecret(password: string): Secret {
+  return Object.defineProperty({ type: 'password', password: '' } as const, 'password', {
+    value: password,
+    enumerable: false,
+  })
+}
+
 const METHODS: Record<Secret['type'], readonly string[]> = {
   // keyboard-interactive first: some appliances offer `password` and refuse it.
   password: ['keyboard-interactive', 'password'],
