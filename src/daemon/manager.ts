@@ -50,6 +50,8 @@ const CLOCK_STEP_MS = 2000
 /** The attempt was announced, but nothing of it left: there was no secret to send, or the link was gone before. */
 const NOT_ATTEMPTED: readonly ErrorCode[] = ['no_credential', 'bad_key_file', 'connection_lost']
 
+const NO_ANSWER = 'the answer to an attempt is not known'
+
 /** The credential itself is no good. */
 const BAD_CREDENTIAL: readonly ErrorCode[] = ['login_refused', 'password_expired']
 
@@ -770,10 +772,9 @@ export class Manager {
       return
     }
     if (event.type === 'authenticating') {
-      const hold = operations.loginHold(before.device, event.username)
+      const hold = operations.loginHold(device, event.username)
       if (hold) this.#holdBefore.set(before.id, hold)
-      const message = 'the answer to an attempt is not known'
-      operations.setLoginHold(before.device, event.username, { since: at, operationId: before.id, message })
+      operations.setLoginHold(device, event.username, { since: at, operationId: before.id, message: NO_ANSWER })
       return
     }
     if (!before.authenticating) return
@@ -786,7 +787,9 @@ export class Manager {
     if (code !== undefined && NOT_ATTEMPTED.includes(code)) {
       return hold ? operations.setLoginHold(device, username, hold) : operations.clearLoginHold(device, username)
     }
-    const message = event.type === 'settled' ? event.message : ''
+    // What ended the work in the middle of the attempt says nothing about the attempt.
+    const isBrokenOff = event.type !== 'settled' || event.status === 'cancelled' || event.status === 'interrupted'
+    const message = isBrokenOff ? NO_ANSWER : event.message
     operations.setLoginHold(device, username, { since: at, operationId: before.id, message })
   }
 
