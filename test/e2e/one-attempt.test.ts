@@ -3,6 +3,7 @@ import type { PasswordAuthContext } from 'ssh2'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { scenarios, vary, type Scenario } from '../../src/simulator/index.ts'
 import { RawClient } from '../faults/fuzz/raw-client.ts'
+import { startAppliance } from '../helpers/quick-house.ts'
 import { Rig, timings } from '../helpers/rig.ts'
 import { playServer } from '../helpers/ssh-server.ts'
 
@@ -93,7 +94,8 @@ describe('one login attempt', { timeout: 60_000 }, () => {
   ] as const)('of an expired password that is asked for %s answers nothing, and is the last', async (_, name, auth) => {
     const rig = new Rig()
     const base = scenarios.get(name) as Scenario
-    const device = await rig.appliance('cucm-pub', vary(base, base, { access: { auth } }))
+    await rig.prepare(['daemon', 'start'])
+    const device = await startAppliance(rig, 'cucm-pub', vary(base, base, { access: { auth } }))
     const first = await rig.run(['restart', 'cucm-pub'], { env: CRON })
     expect(first.stderr).toContain('wants a new password')
     expect(first.stderr).toContain('vosctl credentials set cucm-pub')

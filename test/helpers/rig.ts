@@ -34,7 +34,7 @@ export class Rig {
   readonly socket: string
   readonly #children = new Set<ChildProcess>()
   readonly #atEnd: AtEnd
-  readonly #hunt = new Hunt()
+  #hunt = new Hunt()
   /** Everything that the client has said, so that the hunt reads it too. */
   readonly #said: { readonly args: readonly string[]; readonly output: Omit<Ended, 'status'> }[] = []
   readonly #leaks: Leak[] = []
@@ -110,6 +110,28 @@ export class Rig {
     if (secret.length >= 8) this.#hunt.plant(name, secret)
   }
 
+  /** Words that came out of this house on another way than from the client. */
+  hear(from: string, words: string): void {
+    this.#leaks.push(...this.#hunt.search(words, from))
+  }
+
+  /** The words and the environment of every process that runs here now. */
+  searchProcesses(): void {
+    for (const pid of this.#pids()) this.#leaks.push(...this.#hunt.searchProcess(Number(pid)))
+  }
+
+  /** Of a client in a terminal of this house, by a word of its command. */
+  pidOf(word: string): number | undefined {
+    const isHere = (pid: string) => readProcess(pid, 'environ').includes(this.state)
+    const pid = this.#pids(VOSCTL, word).find(isHere)
+    return pid === undefined ? undefined : Number(pid)
+  }
+
+  /** What was found was expected: a test of the hunt itself. */
+  forgive(): void {
+    this.#hunt = new Hunt()
+  }
+
   /** Where a secret of this house is that must not be there, so far. */
   leaks(): string[] {
     for (const { args, output } of this.#said) {
@@ -161,7 +183,7 @@ export class Rig {
    * the lock may still be on its way in, and would make itself at home in a directory that is gone.
    */
   async #killAll(): Promise<void> {
-    for (const pid of this.#pids()) this.#leaks.push(...this.#hunt.searchProcess(Number(pid)))
+    this.searchProcesses()
     for (const child of this.#children) child.kill('SIGKILL')
     await this.killDaemon()
     while (fs.existsSync('/proc')) {
@@ -173,9 +195,10 @@ export class Rig {
   }
 
   /** Of everything that was started on this state directory. */
-  #pids(): string[] {
+  #pids(...words: readonly string[]): string[] {
     if (!fs.existsSync('/proc')) return []
-    return fs.readdirSync('/proc').filter((name) => /^\d+$/.test(name) && isOurs(name, this.state))
+    const marks = words.length === 0 ? [this.state] : words
+    return fs.readdirSync('/proc').filter((name) => /^\d+$/.test(name) && isOurs(name, marks))
   }
 
   log(): string {
@@ -196,11 +219,17 @@ export function timings(timeScale: number): string[] {
 }
 
 /** A zombie has no command line any more. */
-function isOurs(pid: string, state: string): boolean {
+function isOurs(pid: string, marks: readonly string[]): boolean {
+  const words = readProcess(pid, 'cmdline')
+  return Number(pid) !== process.pid && marks.every((mark) => words.includes(mark))
+}
+
+/** Empty when it has ended, or is not ours to read. */
+function readProcess(pid: string, what: 'cmdline' | 'environ'): string {
   try {
-    return Number(pid) !== process.pid && fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(state)
+    return fs.readFileSync(`/proc/${pid}/${what}`, 'utf8')
   } catch {
-    return false
+    return ''
   }
 }
 
