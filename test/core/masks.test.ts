@@ -1,8 +1,12 @@
+import fs from 'node:fs'
+import path from 'node:path'
 import { inspect } from 'node:util'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { reportBug } from '../../src/cli/bug-report.ts'
 import { conceal, masked, maskedIn } from '../../src/core/masks.ts'
 import { oneLine } from '../../src/core/text.ts'
 import { passwordSecret } from '../../src/daemon/ssh/session.ts'
+import { temporaryDirectory } from '../helpers/temporary.ts'
 
 function inUse(secret: string): void {
   onTestFinished(conceal(secret))
@@ -56,6 +60,27 @@ describe('a secret that is in use', () => {
     second()
     expect(masked('correct horse')).toBe('correct horse')
   })
+})
+
+it('a report about a bug of the client does not show what was typed a moment ago', () => {
+  const secret = 'correct horse battery'
+  inUse(secret)
+  const state = temporaryDirectory()
+  const error = new Error(`cannot send "${secret}"`, { cause: new TypeError(`Received '${secret}'`) })
+  const said = reportBug(error, ['--state-dir', state, 'credentials', 'set', 'x']).join('\n')
+  const [file = ''] = fs.readdirSync(state)
+  const report = fs.readFileSync(path.join(state, file), 'utf8')
+  expect(report).toContain(`Received '[password]'`)
+  expect(said + report).not.toContain('horse')
+})
+
+it('SSH and Socket.IO are never asked to tell what they send', () => {
+  const sources = fs.readdirSync('src', { recursive: true, encoding: 'utf8' }).filter((file) => /\.tsx?$/.test(file))
+  expect(sources.length).toBeGreaterThan(100)
+  const asks = sources.filter((file) =>
+    /\bdebug\s*[:(=]|\bdebug,|['"]debug['"]/.test(fs.readFileSync(path.join('src', file), 'utf8')),
+  )
+  expect(asks).toEqual([])
 })
 
 it('a password in our hands shows itself neither to inspect nor to JSON', () => {

@@ -39,7 +39,7 @@ async function readPassword(
   const { io } = context
   // Read by Node before anything of ours, and it prints what is read from a stream.
   if (io.env['NODE_DEBUG']) {
-    throw new VosError('needs_answer', 'NODE_DEBUG is set, with which Node may print the password.', {
+    throw new VosError('bad_request', 'NODE_DEBUG is set, with which Node may print the password.', {
       hint: 'Unset it: env -u NODE_DEBUG vosctl …',
     })
   }
