@@ -5,12 +5,16 @@ const MASK = '[password]'
 /** Of a text that was cut off in the middle of a secret, so much of its beginning is enough to be taken out. */
 const MIN_START = 4
 
-/** What is said about the house itself is never a secret, though it may read like one. */
-const OURS = new Set([
-  ...['id', 'at', 'seq', 'cursor', 'type', 'status', 'phase', 'effect', 'code', 'operationType', 'device', 'what'],
-  // Names decide what is done: a password that is part of one must not rename it.
-  ...['state', 'lastState', 'name', 'service', 'started', 'command', 'method', 'username', 'createdBy', 'by'],
-])
+/**
+ * What is said about the house itself is never a secret, though it may read like one; and names decide what is done: a
+ * password that is part of one must not rename it.
+ */
+const OURS = new Set(
+  (
+    'id at seq cursor type status phase effect code operationType device what state lastState name service started ' +
+    'command method username createdBy by'
+  ).split(' '),
+)
 
 /** The secrets that are in use in this process, as they may be written, and how often each is in use. */
 const inUse = new Map<string, { readonly forms: readonly string[]; uses: number }>()

@@ -272,7 +272,7 @@ describe('a login that asks questions', () => {
       'ססמה: ',
       'Mật khẩu : ',
     ])
-      expect(judge(prompt), prompt).toBe('answer')
+      expect([prompt, judge(prompt)]).toEqual([prompt, 'answer'])
     for (const prompt of [
       'Neues Passwort: ',
       'Nouveau mot de passe : ',
@@ -281,7 +281,7 @@ describe('a login that asks questions', () => {
       '一次性密码：',
       'PIN:',
     ])
-      expect(judge(prompt), prompt).toBe('unknown')
+      expect([prompt, judge(prompt)]).toEqual([prompt, 'unknown'])
   })
 
   it.each([
@@ -412,7 +412,7 @@ describe('a login that asks questions', () => {
             }
             if (context.method === 'password') {
               requests++
-              expect((context as PasswordAuthContext).password).toBe(SECRET)
+              expect(context.password).toBe(SECRET)
               finish()
             } else ask(0)
           },

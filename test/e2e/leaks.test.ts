@@ -43,7 +43,7 @@ describe('the hunt for secrets', { timeout: 120_000 }, () => {
     const planting = { rig, outside: temporaryDirectory(), atEnd: onTestFinished }
     for (const planter of PLANTERS) {
       await planter.plant(planting)
-      expect(rig.leaks(), planter.name).toEqual([])
+      expect({ [planter.name]: rig.leaks() }).toEqual({ [planter.name]: [] })
     }
     await Promise.all(TOUR.map((words) => rig.run(words.split(' '))))
     // What was written but not yet carried over into the database lies in its journal.
