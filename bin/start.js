@@ -6,6 +6,8 @@ module.exports = function start(entry) {
   process.env.NODE_ENV = 'production'
   // Node would open a debugger, on a port for every user of the machine.
   process.on('SIGUSR1', () => {})
+  // Socket.IO's libraries would print every packet, those with a password too.
+  delete process.env.DEBUG
   // engine.io-client looks at it, and looking is what loads it: 40 ms for a socket that nobody uses here.
   delete globalThis.WebSocket
   useCompileCache(process.argv[2])

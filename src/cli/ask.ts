@@ -1,4 +1,5 @@
 import { StringDecoder } from 'node:string_decoder'
+import { conceal } from '../core/masks.ts'
 import type { Io } from './follow.ts'
 
 /** Somebody pressed Ctrl-C at a question: the command ends as if by SIGINT. */
@@ -69,6 +70,18 @@ export async function readBytes(stdin: NodeJS.ReadStream, maxBytes: number): Pro
   return Buffer.concat(chunks)
 }
 
+/** The first line of standard input, which is a secret. */
+export async function readSecret(stdin: NodeJS.ReadStream): Promise<string | null> {
+  const line = await readLine(stdin)
+  return line === null ? null : kept(line)
+}
+
+/** For as long as this client lives: a report about a bug must not show it. */
+function kept(secret: string): string {
+  conceal(secret)
+  return secret
+}
+
 const BACKSPACE = ['\b', '\x7f']
 const CTRL_C = '\x03'
 const CTRL_D = '\x04'
@@ -103,7 +116,7 @@ export async function askSecret(
       return null
     })
     if (end === 'interrupt') throw new InterruptedError('interrupted')
-    return end === 'line' ? secret.join('') : null
+    return end === 'line' ? kept(secret.join('')) : null
   } finally {
     stdin.setRawMode(false)
     stderr.write('\n')

@@ -1,6 +1,7 @@
 import { mkdtempSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import { masked } from '../core/masks.ts'
 import { VERSION } from '../core/version.ts'
 import { oneLine } from '../core/text.ts'
 import { makeDirectory } from './make-directory.ts'
@@ -8,7 +9,7 @@ import { currentUser, resolvePaths } from './paths.ts'
 
 /** Writes down what is known about an exception that nobody expected; returns what to tell the person. */
 export function reportBug(error: unknown, argv: readonly string[]): [said: string, next: string] {
-  const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
+  const message = masked(error instanceof Error ? `${error.name}: ${error.message}` : String(error))
   const said = `vosctl: this is a bug in vosctl: ${oneLine(message, 300)}`
   const goesOn = 'What runs in the daemon goes on: vosctl ps'
   const file = [stateDirectory, temporaryDirectory].reduce<string | null>(
@@ -29,7 +30,7 @@ function write(place: (argv: readonly string[]) => string, argv: readonly string
   ]
   try {
     const file = path.join(place(argv), `report-${Date.now()}-${process.pid}.txt`)
-    writeFileSync(file, `${lines.join('\n')}\n`, { mode: 0o600, flag: 'wx' })
+    writeFileSync(file, `${masked(lines.join('\n'))}\n`, { mode: 0o600, flag: 'wx' })
     return file
   } catch {
     return null

@@ -3,6 +3,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { exitStatus, exitStatusOf, VosError } from '../core/errors.ts'
+import { masked } from '../core/masks.ts'
 import { isSettled } from '../core/operation.ts'
 import { PROTOCOL_VERSION, type DaemonInfo } from '../core/protocol.ts'
 import { oneLine } from '../core/text.ts'
@@ -88,7 +89,14 @@ async function main(): Promise<void> {
   const readSecret = createSecretReader(store, sealingKey)
   const manager = new Manager({
     store,
-    openDevice: (request) => openDevice({ ...request, readSecret: () => readSecret(request.connection) }),
+    openDevice: (request) => {
+      const read = async () => {
+        const secret = await readSecret(request.connection)
+        if (secret.type === 'password') request.conceal?.(secret.password)
+        return secret
+      }
+      return openDevice({ ...request, readSecret: read })
+    },
     now: Date.now,
     monotonic: () => performance.now(),
     historyMs: settings.historyMs,
@@ -273,16 +281,21 @@ function once<T>(make: () => Promise<T>): () => Promise<T> {
 }
 
 function log(line: string): void {
-  process.stderr.write(`${new Date().toISOString()} vosd: ${line}\n`)
+  process.stderr.write(`${new Date().toISOString()} vosd: ${masked(line)}\n`)
 }
 
+/** Node's own words would show everything that hangs on the error. */
+function dieOf(error: unknown): never {
+  log(error instanceof Error ? (error.stack ?? error.message) : String(error))
+  process.exit(exitStatus('bug'))
+}
+
+process.on('uncaughtException', dieOf)
+process.on('unhandledRejection', dieOf)
 try {
   await main()
 } catch (error) {
-  if (!(error instanceof VosError)) {
-    log(error instanceof Error ? (error.stack ?? error.message) : String(error))
-    process.exit(exitStatus('bug'))
-  }
+  if (!(error instanceof VosError)) dieOf(error)
   // A path may hold anything, and this goes to a log.
   process.stderr.write(`vosd: ${oneLine(`${error.message} ${error.hint}`.trimEnd(), 2000)}\n`)
   process.exitCode = exitStatusOf(error.code)

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
 import {
   daysOfOldAlgorithms,
   DEFAULT_TIMINGS,
@@ -11,6 +12,7 @@ import {
 import type { Device } from '../core/device.ts'
 import { formatDuration } from '../core/duration.ts'
 import { VosError, type ErrorCode } from '../core/errors.ts'
+import { conceal, maskedIn } from '../core/masks.ts'
 import {
   isLook,
   isSettled,
@@ -58,6 +60,11 @@ const CLOCK_STEP_MS = 2000
 
 /** The attempt was announced, but nothing of it left: there was no secret to send, or the link was gone before. */
 const NOT_ATTEMPTED: readonly ErrorCode[] = ['no_credential', 'bad_key_file', 'connection_lost']
+
+const NO_ANSWER = 'the answer to an attempt is not known'
+
+/** The credential itself is no good. */
+const BAD_CREDENTIAL: readonly ErrorCode[] = ['login_refused', 'password_expired']
 
 export interface ManagerOptions {
   readonly store: Store
@@ -592,7 +599,8 @@ export class Manager {
 
   #run(operation: Operation, recipe: Recipe): void {
     const abort = new AbortController()
-    const done = this.#execute(operation, recipe, abort)
+    const concealed: (() => void)[] = []
+    const done = this.#execute(operation, recipe, abort, (secret) => concealed.push(conceal(secret)))
       .catch((error: unknown) => {
         this.#log(`${operation.id}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`)
         const now = this.#board.get(operation.id)
@@ -600,6 +608,7 @@ export class Manager {
       })
       .catch((error: unknown) => this.#log(`${operation.id}: cannot be ended: ${String(error)}`))
       .finally(() => {
+        for (const reveal of concealed) reveal()
         this.#running.delete(operation.id)
         this.#forgetLate(operation.id)
         if (operation.batch) this.#advanceBatch(operation.batch.id)
@@ -607,7 +616,12 @@ export class Manager {
     this.#running.set(operation.id, { abort, done })
   }
 
-  async #execute(operation: Operation, recipe: Recipe, abort: AbortController): Promise<void> {
+  async #execute(
+    operation: Operation,
+    recipe: Recipe,
+    abort: AbortController,
+    conceal: (secret: string) => void,
+  ): Promise<void> {
     const { signal } = abort
     const connection = this.#store.connections.get(operation.connection.id)
     const message = `the time limit of ${formatDuration(operation.deadlineMs)} has passed`
@@ -621,6 +635,7 @@ export class Manager {
           timings: timingsOf(connection),
           signal,
           inTurn: (handshake) => this.#slots.use(handshake, signal),
+          conceal,
         }),
         operation,
         signal,
@@ -632,6 +647,8 @@ export class Manager {
           const loginHold = this.#store.operations.loginHold(before.device, event.username)
           if (loginHold && this.#despiteLoginHold.get(before.id) !== loginHold.operationId)
             throw loginHeld(connection, loginHold.message)
+          const refused = this.#refusedInBatch(before, connection)
+          if (refused) throw loginHeld(connection, `it was refused by ${refused.connection.name}, in this batch`)
         },
         record: (before, event) => {
           const after = this.#record(before, event, connection)
@@ -643,6 +660,19 @@ export class Manager {
       clearTimeout(deadline)
       leaveGate()
     }
+  }
+
+  /** One of the batch whose login was refused: whatever that was, it may be the credential of the others too. */
+  #refusedInBatch({ batch }: Operation, { username, credential }: Connection): Operation | undefined {
+    if (batch === null) return undefined
+    const connections = this.#store.connections.list()
+    const isSameLogin = (one: Operation) => {
+      const other = connections.find(({ id }) => id === one.connection.id)
+      return other?.username === username && isDeepStrictEqual(other.credential, credential)
+    }
+    return this.board().find(
+      (one) => one.batch?.id === batch.id && BAD_CREDENTIAL.includes(one.error?.code ?? 'bug') && isSameLogin(one),
+    )
   }
 
   /** @throws VosError when something stands in the way that was not there when it was accepted */
@@ -691,6 +721,8 @@ export class Manager {
    */
   #record(known: Operation, event: OperationEvent, connection?: Connection): Operation {
     const operation = this.#board.get(known.id) ?? known
+    // A device may send back what it was given.
+    event = maskedIn(event)
     if ((event.type === 'line' || event.type === 'repeated') && this.#isFull(operation, event)) return operation
     if (event.type === 'pinned' && this.#isPinned(operation, event.hostKey)) return operation
     const at = this.#now()
@@ -722,7 +754,7 @@ export class Manager {
       if (event.type === 'pinned') this.#store.connections.pin(operation.connection.id, event.hostKey)
       const result = operations.append(before, event, at)
       written.push(result)
-      this.#keepLoginHold(before, event, at)
+      this.#keepLoginHold(before, event, at, connection?.username)
       if (connection && isLesson(result.operation)) operations.learn(result.operation, connection.platform)
       const shown = servicesIn(event)
       if (shown.length > 0) this.#store.connections.seeServices(operation.connection.id, shown, at)
@@ -766,20 +798,24 @@ export class Manager {
 
   /**
    * The attempt is a hold from before it is made until the device has accepted it. Whatever else ends it leaves the hold,
-   * unless it is certain that nothing was attempted: then the one that stood before comes back.
+   * unless it is certain that nothing was attempted: then the one that stood before comes back. A login that was accepted
+   * leaves one too, when the shell behind it asks for a new password.
    */
-  #keepLoginHold(before: Operation, event: OperationEvent, at: number): void {
+  #keepLoginHold(before: Operation, event: OperationEvent, at: number, username?: string): void {
     const { operations } = this.#store
+    const { device } = before
+    if (event.type === 'settled' && event.error?.code === 'password_expired' && username !== undefined) {
+      operations.setLoginHold(device, username, { since: at, operationId: before.id, message: event.message })
+      return
+    }
     if (event.type === 'authenticating') {
-      const hold = operations.loginHold(before.device, event.username)
+      const hold = operations.loginHold(device, event.username)
       if (hold) this.#holdBefore.set(before.id, hold)
-      const message = 'the answer to an attempt is not known'
-      operations.setLoginHold(before.device, event.username, { since: at, operationId: before.id, message })
+      operations.setLoginHold(device, event.username, { since: at, operationId: before.id, message: NO_ANSWER })
       return
     }
     if (!before.authenticating) return
-    const { device } = before
-    const { username } = before.authenticating
+    username = before.authenticating.username
     if (event.type === 'authenticated') return operations.clearLoginHold(device, username)
     // A recipe begins to look anew only when the link was gone before the attempt.
     const code = event.type === 'settled' ? event.error?.code : event.type === 'reconciling' ? 'connection_lost' : null
@@ -788,7 +824,9 @@ export class Manager {
     if (code !== undefined && NOT_ATTEMPTED.includes(code)) {
       return hold ? operations.setLoginHold(device, username, hold) : operations.clearLoginHold(device, username)
     }
-    const message = event.type === 'settled' ? event.message : ''
+    // What ended the work in the middle of the attempt says nothing about the attempt.
+    const isBrokenOff = event.type !== 'settled' || event.status === 'cancelled' || event.status === 'interrupted'
+    const message = isBrokenOff ? NO_ANSWER : event.message
     operations.setLoginHold(device, username, { since: at, operationId: before.id, message })
   }
 

@@ -3,7 +3,7 @@ import type { Connection } from '../core/connection.ts'
 import { VosError } from '../core/errors.ts'
 import { noCredential } from './devices/credential-kind.ts'
 import { readPrivateKey, unsealPassword } from './ssh/credentials.ts'
-import type { Secret } from './ssh/session.ts'
+import { passwordSecret, type Secret } from './ssh/session.ts'
 import type { Store } from './store/store.ts'
 
 /** Reads a connection's secret from the one source that the connection names. */
@@ -22,7 +22,7 @@ export function createSecretReader(
         const sealed = store.connections.sealedPassword(id)
         if (!sealed) break
         const password = unsealPassword(await sealingKey(), sealed, { connectionId: id, host, port, username })
-        return { type: 'password', password }
+        return passwordSecret(password)
       }
       default:
         credential satisfies never

@@ -2,6 +2,7 @@ import { createServer, type Server as HttpServer } from 'node:http'
 import type { Socket as NetSocket } from 'node:net'
 import { Server, type DefaultEventsMap, type ServerOptions as IoOptions, type Socket } from 'socket.io'
 import { VosError } from '../core/errors.ts'
+import { conceal, maskedIn } from '../core/masks.ts'
 import {
   PROTOCOL_VERSION,
   type ClientToServerEvents,
@@ -229,6 +230,7 @@ export function createVosServer(options: ServerOptions): RunningServer {
     table: AllHandlers,
     caller: Caller | undefined,
   ): Promise<Reply<unknown>> {
+    const reveal = concealIn(input)
     try {
       const parsed = REQUESTS[name].safeParse(caller ? signed(name, input, caller) : input)
       if (!parsed.success) throw new VosError('bad_request', `The request is not valid: ${explain(parsed.error)}.`)
@@ -239,6 +241,8 @@ export function createVosServer(options: ServerOptions): RunningServer {
         log(`${name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`)
       }
       return refuse(error)
+    } finally {
+      reveal()
     }
   }
 
@@ -302,8 +306,14 @@ function admit(auth: Record<string, unknown>, clients: number, maxClients: numbe
   }
 }
 
+/** A password in a request stays out of whatever goes wrong with it. */
+function concealIn(input: unknown): () => void {
+  const { password } = (input ?? {}) as { readonly password?: unknown }
+  return typeof password === 'string' ? conceal(password) : () => {}
+}
+
 function refuse(error: unknown): { ok: false; error: Refusal } {
-  if (error instanceof VosError) return { ok: false, error: error.toInfo() }
+  if (error instanceof VosError) return { ok: false, error: maskedIn<Refusal>(error.toInfo()) }
   const message = 'The daemon failed in a way that it did not expect.'
   return { ok: false, error: { code: 'bug', message, hint: 'Read its log and report it: vosctl daemon logs' } }
 }

@@ -283,6 +283,52 @@ describe('one login attempt', () => {
     )
   })
 
+  it('holds it when the shell behind an accepted login asks for a new password', async () => {
+    const house = new House(() => new ScriptedDevice({ open: [new VosError('password_expired', 'x')] }))
+    const id = house.add('cucm-pub')
+    await house.settled(house.start(id).operations[0]?.id ?? '')
+    expect(() => house.start(id)).toThrow(expect.objectContaining({ code: 'login_held' }))
+    house.crash()
+    expect(() => house.start(id)).toThrow(expect.objectContaining({ code: 'login_held' }))
+  })
+
+  it.each(['login_refused', 'password_expired'] as const)(
+    'uses a credential that ended in %s nowhere else in its batch, not even where it has connected already',
+    async (code) => {
+      const devices = new Map<string, ScriptedDevice>()
+      const gate = Promise.withResolvers<void>()
+      const house = new House((name) => {
+        const device = new ScriptedDevice({
+          login: [name === 'a' ? new VosError(code, 'x') : 'ok'],
+          pause: (method) => (method === 'connect' && name !== 'a' ? gate.promise : undefined),
+        })
+        devices.set(name, device)
+        return device
+      })
+      const ids = ['a', 'b', 'c', 'd'].map((name, index) => house.add(name, `10.10.0.${index + 1}`))
+      // This one logs in as somebody else.
+      house.store.write(() => {
+        house.store.connections.edit(ids[2] ?? 0, { username: 'operator' })
+        house.store.connections.setSealedPassword(ids[2] ?? 0, Buffer.from('sealed'))
+      })
+      const [first, second, third, fourth] = house
+        .start(ids, { operationType: 'ssh_test', parallel: 3 })
+        .operations.map((operation) => operation.id)
+      expect((await house.settled(first ?? '')).error?.code).toBe(code)
+      gate.resolve()
+      expect((await house.settled(second ?? '')).error).toMatchObject({
+        code: 'login_held',
+        message: expect.stringContaining('refused by a, in this batch'),
+      })
+      expect((await house.settled(third ?? '')).status).toBe('completed')
+      expect((await house.settled(fourth ?? '')).status).toBe('cancelled')
+      expect(devices.get('b')?.calls).not.toContain('login')
+      expect(devices.has('d')).toBe(false)
+      // Nothing was attempted there, so nothing is held there.
+      expect(() => house.start(ids[1] ?? 0)).not.toThrow()
+    },
+  )
+
   it('looks again when the link was lost before the attempt, and is not held up by its own attempt', async () => {
     const house = new House(
       () =>

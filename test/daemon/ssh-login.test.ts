@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
+import fc from 'fast-check'
 import ssh2, {
   type AuthContext,
   type Connection,
@@ -260,8 +261,188 @@ describe('a login that asks questions', () => {
     expect(error.message).toContain('One-time / code<U+202E>:')
   })
 
+  it('answers the question of Linux-PAM in another language, whole and as it is, and no other', () => {
+    const judge = (prompt: string) => judgeRound({ isFirst: true, isAnswered: false }, [], [hidden(prompt)])
+    for (const prompt of [
+      'Passwort: ',
+      'Mot de passe : ',
+      'パスワード:',
+      '密码： ',
+      'Пароль: ',
+      'ססמה: ',
+      'Mật khẩu : ',
+    ])
+      expect([prompt, judge(prompt)]).toEqual([prompt, 'answer'])
+    for (const prompt of [
+      'Neues Passwort: ',
+      'Nouveau mot de passe : ',
+      'Zugangscode: ',
+      'Sesam',
+      '一次性密码：',
+      'PIN:',
+    ])
+      expect([prompt, judge(prompt)]).toEqual([prompt, 'unknown'])
+  })
+
+  it.each([
+    "One-time password (OATH) for `admin': ",
+    'OTP password: ',
+    'Token password:',
+    'Enter your RSA SecurID password: ',
+    'Password or passcode: ',
+    'otp-md5 98 th1234 password: ',
+    's/key 97 fw13894\nPassword: ',
+    'Challenge 4711, response password: ',
+    'Second password: ',
+    'Duo two-factor login, password: ',
+    'Pass\u0000word: ',
+    'Pass\u001b[0mword: ',
+    '\u202eedocssap ruoy :password: ',
+    'Password\u200b: ',
+    `Password: ${' '.repeat(4000)}new PIN: `,
+    `${'x'.repeat(400)} password: `,
+  ])('never takes %j for a plain question', (prompt) => {
+    expect(judgeRound({ isFirst: true, isAnswered: false }, [], [hidden(prompt)])).not.toBe('answer')
+  })
+
+  it.each(["duo@pin-1's password: ", '(token@code) Password: ', 'Password for rsa@otp: ', '\r\nPassword: '])(
+    'answers %j although a user or a host is called like that',
+    (prompt) => {
+      expect(judgeRound({ isFirst: true, isAnswered: false }, [], [hidden(prompt)])).toBe('answer')
+    },
+  )
+
+  it('does not answer when the instruction asks for a code, or the question is in it', async () => {
+    const answers: string[][] = []
+    const code = await meet(
+      asking([[hidden('Password: ')]], answers, ['', 'Enter the verification code of your phone']),
+    )
+    expect((await rejection(code.login())).code).toBe('login_method')
+    await server?.isEmpty()
+    await server?.close()
+    const fake = await meet(asking([[hidden('> ')]], answers, ['Password: ', 'Password: ']))
+    expect((await rejection(fake.login())).code).toBe('login_method')
+    expect(answers).toEqual([])
+  })
+
+  it('does not answer a second round although the first one asked nothing', async () => {
+    const answers: string[][] = []
+    const { login } = await meet(asking([[], [hidden('Password: ')]], answers))
+    const error = await rejection(login())
+    expect(error.code).toBe('login_method')
+    expect(error.message).toContain('It was not answered')
+    // The empty round got its empty answer; the question got none.
+    expect(answers).toEqual([[]])
+  })
+
+  it('is let in when a round without a question follows the answer, as OpenSSH with PAM has it', async () => {
+    const answers: string[][] = []
+    const { session, login } = await meet(asking([[hidden('Password: ')], [], []], answers))
+    await login()
+    expect(answers).toEqual([[SECRET], [], []])
+    await session.close()
+  })
+
+  it('ends a thousand rounds that ask again at the second one, and a thousand that ask nothing by its time limit', async () => {
+    const answers: string[][] = []
+    const again = await meet(
+      asking(
+        Array.from({ length: 1000 }, () => [hidden('Password: ')]),
+        answers,
+      ),
+    )
+    expect((await rejection(again.login())).code).toBe('login_refused')
+    expect(answers).toEqual([[SECRET]])
+    await server?.isEmpty()
+    await server?.close()
+    const empty: Play = {
+      methods: ['keyboard-interactive'],
+      onAuthentication: (context) => {
+        const ask = (): void => (context as KeyboardAuthContext).prompt([], '', '', () => setImmediate(ask))
+        ask()
+      },
+    }
+    const { login } = await meet(empty, { loginMs: 150 })
+    expect((await rejection(login())).code).toBe('login_timeout')
+  })
+
+  it('gives the password away once at most, and only to a first round of one hidden question, whatever a server asks', async () => {
+    const words = fc.constantFrom(
+      'Password: ',
+      'password:',
+      'New password: ',
+      'Code: ',
+      'Passwort: ',
+      '',
+      'One-time password: ',
+    )
+    const prompt = fc.record({
+      prompt: fc.oneof(words, fc.string({ unit: 'binary', maxLength: 40 })),
+      echo: fc.boolean(),
+    })
+    const round = fc.array(fc.oneof(prompt, words.map(hidden)), { maxLength: 3 })
+    const methods = fc.subarray(['password', 'keyboard-interactive', 'publickey'] as const, { minLength: 1 })
+    const ending = fc.constantFrom('accept', 'reject', 'partial', 'change', 'close')
+    await fc.assert(
+      fc.asyncProperty(fc.array(round, { maxLength: 5 }), methods, ending, async (rounds, offered, end) => {
+        const got: {
+          readonly round: number
+          readonly asked: readonly Prompt[]
+          readonly answers: readonly string[]
+        }[] = []
+        let requests = 0
+        const played = await playServer({
+          methods: offered,
+          onAuthentication: (context, client) => {
+            const finish = (): void => {
+              if (end === 'accept') context.accept()
+              else if (end === 'close') client.end()
+              else if (end === 'change' && context.method === 'password')
+                context.requestChange('New password: ', () => got.push({ round: -1, asked: [], answers: ['changed'] }))
+              else context.reject(offered, end === 'partial')
+            }
+            const ask = (index: number): void => {
+              const asked = rounds[index]
+              if (!asked) return finish()
+              ;(context as KeyboardAuthContext).prompt([...asked], (answers: unknown) => {
+                if (!Array.isArray(answers)) return
+                got.push({ round: index, asked, answers })
+                ask(index + 1)
+              })
+            }
+            if (context.method === 'password') {
+              requests++
+              expect(context.password).toBe(SECRET)
+              finish()
+            } else ask(0)
+          },
+        })
+        try {
+          const session = await SshSession.connect(toTarget(played, { timings: QUICK }), signal)
+          await session.authenticate(password, session.methodFor('password')).catch(() => {})
+          await session.close()
+          await played.isEmpty()
+        } catch (error) {
+          expect(error).toMatchObject({ code: 'login_method' })
+        } finally {
+          await played.close()
+        }
+        const given = got.filter(({ answers }) => answers.length > 0)
+        expect(given.length + requests).toBeLessThanOrEqual(1)
+        for (const { round, asked, answers } of given) {
+          expect({ round, answers, questions: asked.map(({ echo }) => echo) }).toEqual({
+            round: 0,
+            answers: [SECRET],
+            questions: [false],
+          })
+        }
+      }),
+      { numRuns: 60 },
+    )
+  })
+
   it('judges rounds of no question at all as unknown, too', () => {
-    expect(judgeRound(1, [], [])).toBe('unknown')
+    expect(judgeRound({ isFirst: true, isAnswered: false }, [], [])).toBe('unknown')
   })
 })
 

@@ -185,6 +185,12 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'tells a password in one error',
     edits: [
       {
+        // Errors are masked on their way out, too.
+        file: 'src/core/masks.ts',
+        find: '  for (const { forms } of inUse.values()) {',
+        replace: '  for (const { forms } of [] as { readonly forms: readonly string[] }[]) {',
+      },
+      {
         file: 'src/daemon/ssh/authentication.ts',
         find: "    if (method === 'password') return",
         replace:

@@ -6,6 +6,7 @@ import { onTestFinished } from 'vitest'
 import { DEFAULT_TIMINGS } from '../../src/core/connection.ts'
 import type { Scenario, Simulator, SimulatorOptions } from '../../src/simulator/index.ts'
 import { startSimulator } from '../../src/simulator/index.ts'
+import { Hunt, toLines, type Leak } from './hunt.ts'
 import { Terminal } from './terminal.ts'
 import { temporaryDirectory, type AtEnd } from './temporary.ts'
 
@@ -33,10 +34,17 @@ export class Rig {
   readonly socket: string
   readonly #children = new Set<ChildProcess>()
   readonly #atEnd: AtEnd
+  #hunt = new Hunt()
+  /** Everything that the client has said, so that the hunt reads it too. */
+  readonly #said: { readonly args: readonly string[]; readonly output: Omit<Ended, 'status'> }[] = []
+  readonly #leaks: Leak[] = []
+  /** Files, from {@link directory}, into which the test itself has written a secret. */
+  readonly ownFiles = new Set<string>()
 
   constructor(atEnd: AtEnd = onTestFinished) {
     this.#atEnd = atEnd
     this.directory = temporaryDirectory(atEnd)
+    atEnd(() => this.#findNoSecret())
     this.state = path.join(this.directory, 'state')
     this.config = path.join(this.directory, 'config')
     this.socket = path.join(this.state, 'run', 'vosd.sock')
@@ -59,6 +67,8 @@ export class Rig {
     })
     this.#children.add(child)
     const output = { stdout: '', stderr: '' }
+    this.#said.push({ args, output })
+    if (args.includes('--stdin')) this.hide('the password on standard input', input.split('\n')[0] ?? '')
     child.stdout.setEncoding('utf8').on('data', (text: string) => (output.stdout += text))
     child.stderr.setEncoding('utf8').on('data', (text: string) => (output.stderr += text))
     child.stdin.on('error', () => undefined)
@@ -95,6 +105,53 @@ export class Rig {
     return simulator
   }
 
+  /** From now on this secret may be nowhere: neither in a file of this house nor in a word that is said in it. */
+  hide(name: string, secret: string): void {
+    if (secret.length >= 8) this.#hunt.plant(name, secret)
+  }
+
+  /** Words that came out of this house on another way than from the client. */
+  hear(from: string, words: string): void {
+    this.#leaks.push(...this.#hunt.search(words, from))
+  }
+
+  /** The words and the environment of every process that runs here now. */
+  searchProcesses(): void {
+    for (const pid of this.#pids()) this.#leaks.push(...this.#hunt.searchProcess(Number(pid)))
+  }
+
+  /** Of a client in a terminal of this house, by a word of its command. */
+  pidOf(word: string): number | undefined {
+    const isHere = (pid: string) => readProcess(pid, 'environ').includes(this.state)
+    const pid = this.#pids(VOSCTL, word).find(isHere)
+    return pid === undefined ? undefined : Number(pid)
+  }
+
+  /** What was found was expected: a test of the hunt itself. */
+  forgive(): void {
+    this.#hunt = new Hunt()
+  }
+
+  /** Where a secret of this house is that must not be there, so far. */
+  leaks(): string[] {
+    for (const { args, output } of this.#said) {
+      const where = `of vosctl ${args.slice(0, 3).join(' ')}`
+      this.#leaks.push(...this.#hunt.search(args.join('\n'), `the words ${where}`))
+      this.#leaks.push(...this.#hunt.search(output.stdout, `stdout ${where}`))
+      this.#leaks.push(...this.#hunt.search(output.stderr, `stderr ${where}`))
+    }
+    this.#said.length = 0
+    const files = this.#hunt.searchTree(this.directory, (file) => (this.ownFiles.has(file) ? this.#hunt.names : []))
+    return toLines([...this.#leaks, ...files])
+  }
+
+  /** Of every test that has a house: what it planted is nowhere in it when the test is over. */
+  #findNoSecret(): void {
+    if (this.#hunt.size === 0) return
+    const leaks = this.leaks()
+    if (leaks.length > 0) throw new Error(`A secret has leaked:\n${leaks.join('\n')}`)
+  }
+
   async add(name: string, simulator: Simulator, flags: readonly string[] = [], timing = timings(0.002)): Promise<void> {
     const address = ['--host', simulator.host, '--port', String(simulator.port), '--username', simulator.username]
     await this.prepare(['connections', 'add', name, ...address, ...timing, ...flags])
@@ -126,14 +183,22 @@ export class Rig {
    * the lock may still be on its way in, and would make itself at home in a directory that is gone.
    */
   async #killAll(): Promise<void> {
+    this.searchProcesses()
     for (const child of this.#children) child.kill('SIGKILL')
     await this.killDaemon()
     while (fs.existsSync('/proc')) {
-      const left = fs.readdirSync('/proc').filter((name) => /^\d+$/.test(name) && isOurs(name, this.state))
+      const left = this.#pids()
       if (left.length === 0) return
       for (const pid of left) kill(Number(pid))
       await new Promise(setImmediate)
     }
+  }
+
+  /** Of everything that was started on this state directory. */
+  #pids(...words: readonly string[]): string[] {
+    if (!fs.existsSync('/proc')) return []
+    const marks = words.length === 0 ? [this.state] : words
+    return fs.readdirSync('/proc').filter((name) => /^\d+$/.test(name) && isOurs(name, marks))
   }
 
   log(): string {
@@ -154,11 +219,17 @@ export function timings(timeScale: number): string[] {
 }
 
 /** A zombie has no command line any more. */
-function isOurs(pid: string, state: string): boolean {
+function isOurs(pid: string, marks: readonly string[]): boolean {
+  const words = readProcess(pid, 'cmdline')
+  return Number(pid) !== process.pid && marks.every((mark) => words.includes(mark))
+}
+
+/** Empty when it has ended, or is not ours to read. */
+function readProcess(pid: string, what: 'cmdline' | 'environ'): string {
   try {
-    return Number(pid) !== process.pid && fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(state)
+    return fs.readFileSync(`/proc/${pid}/${what}`, 'utf8')
   } catch {
-    return false
+    return ''
   }
 }
 

@@ -1,6 +1,6 @@
 import { VosError, type ExitStatus } from '../../core/errors.ts'
 import type { ConnectionView } from '../../core/protocol.ts'
-import { askSecret, readLine } from '../ask.ts'
+import { askSecret, readSecret } from '../ask.ts'
 import type { Client } from '../client.ts'
 import { isMachine, printJson, type Context } from '../context.ts'
 import { toConnectionJson } from '../json-documents.ts'
@@ -37,8 +37,14 @@ async function readPassword(
   fromStdin: boolean,
 ): Promise<string | null> {
   const { io } = context
+  // Read by Node before anything of ours, and it prints what is read from a stream.
+  if (io.env['NODE_DEBUG']) {
+    throw new VosError('bad_request', 'NODE_DEBUG is set, with which Node may print the password.', {
+      hint: 'Unset it: env -u NODE_DEBUG vosctl …',
+    })
+  }
   // A person who types it after all must not see it either.
-  if (fromStdin && !io.stdin.isTTY) return await readLine(io.stdin)
+  if (fromStdin && !io.stdin.isTTY) return await readSecret(io.stdin)
   if (isInteractive(context)) return await askSecret(`Password of ${clean(username)} on ${clean(name)}:`, io)
   throw new VosError('needs_answer', 'the password needs a terminal.', {
     hint: `Or give it on standard input: vosctl credentials set ${clean(name)} --stdin < file`,

@@ -9,4 +9,6 @@ export interface DeviceRequest {
   readonly signal: AbortSignal
   /** Runs a handshake when there is a place for one; at once where this is absent. */
   readonly inTurn?: <T>(handshake: () => Promise<T>) => Promise<T>
+  /** Told every secret before it is used, so that nothing which the device says or which goes wrong shows it. */
+  readonly conceal?: (secret: string) => void
 }

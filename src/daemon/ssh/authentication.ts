@@ -3,11 +3,19 @@ import { VosError } from '../../core/errors.ts'
 import { oneLine } from '../../core/text.ts'
 import { where, type Peer } from './faults.ts'
 import type { Link } from './link.ts'
-import { judgeRound } from './prompts.ts'
+import { judgeRound, type Round } from './prompts.ts'
 
 /** What proves who we are. A key's buffer is wiped by the attempt that uses it; a string cannot be. */
 export type Secret =
   { readonly type: 'password'; readonly password: string } | { readonly type: 'key'; readonly privateKey: Buffer }
+
+/** Neither `inspect` nor JSON shows the password of it, however it comes into an error. */
+export function passwordSecret(password: string): Secret {
+  return Object.defineProperty({ type: 'password', password: '' } as const, 'password', {
+    value: password,
+    enumerable: false,
+  })
+}
 
 const METHODS: Record<Secret['type'], readonly string[]> = {
   // keyboard-interactive first: some appliances offer `password` and refuse it.
@@ -29,6 +37,8 @@ export class Authentication {
   #next: NextAuthHandler | null = null
   #state: 'new' | 'asking' | 'held' | 'attempting' | 'done' = 'new'
   #link: Link | null = null
+  /** How much had been written when the attempt was under way. */
+  #requestedAt = -1
 
   /** @param maySignSha1 an RSA key may sign with SHA-1, for a server that takes nothing better */
   constructor(peer: Peer, username: string, maySignSha1: boolean) {
@@ -110,6 +120,7 @@ export class Authentication {
     } catch {
       link.end(this.#notSent(method))
     }
+    this.#requestedAt = link.bytesWritten
     // ssh2 skips a method that it cannot use, without a word and without a byte.
     if (link.bytesWritten === before) link.end(this.#notSent(method))
     return this.#result.promise
@@ -132,15 +143,17 @@ export class Authentication {
       return { type: 'publickey', username, key }
     }
     if (method === 'password') return { type: 'password', username, password: secret.password }
-    let rounds = 0
+    let isAnswered = false
     return {
       type: 'keyboard-interactive',
       username,
       prompt: (name, instructions, _language, prompts, finish) => {
-        rounds++
-        const answer = this.#judge(rounds, [name, instructions], prompts)
-        if (answer instanceof VosError) this.#link?.end(answer)
-        else finish([secret.password])
+        // ssh2 answers a round without a question by itself, and all that shows is that something was written.
+        const isFirst = !isAnswered && this.#link?.bytesWritten === this.#requestedAt
+        const answer = this.#judge({ isFirst, isAnswered }, [name, instructions], prompts)
+        if (answer instanceof VosError) return this.#link?.end(answer)
+        isAnswered = true
+        finish([secret.password])
       },
     }
   }
@@ -157,8 +170,8 @@ export class Authentication {
     }
   }
 
-  #judge(rounds: number, texts: readonly string[], prompts: readonly Prompt[]): 'answer' | VosError {
-    const verdict = judgeRound(rounds, texts, prompts)
+  #judge(round: Round, texts: readonly string[], prompts: readonly Prompt[]): 'answer' | VosError {
+    const verdict = judgeRound(round, texts, prompts)
     const asked = oneLine(this.#link?.scrub(prompts.map(({ prompt }) => prompt).join(' / ')) ?? '', 120)
     switch (verdict) {
       case 'answer':

@@ -17,7 +17,7 @@ import {
 import { hostKeyUnpinned, timedOut, where, type Peer } from './faults.ts'
 import { Link } from './link.ts'
 
-export type { Secret } from './authentication.ts'
+export { passwordSecret, type Secret } from './authentication.ts'
 export type { Channel } from './channel.ts'
 export type { CommandEnd, ExecOptions, ExecResult, OutputStream, RemoteCommand, StartOptions } from './command.ts'
 

@@ -78,6 +78,11 @@ export class RawClient implements AsyncDisposable {
     return this.#heard
   }
 
+  /** What was heard so far is heard no more. */
+  forget(): void {
+    this.#heard = ''
+  }
+
   send(bytes: Uint8Array | string): void {
     if (!this.isOut) this.#socket.write(bytes)
   }

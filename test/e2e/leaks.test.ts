@@ -1,0 +1,138 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import fs from 'node:fs'
+import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import Database from 'better-sqlite3'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { MIGRATIONS } from '../../src/daemon/store/migrations.ts'
+import { scenarios, type Scenario } from '../../src/simulator/index.ts'
+import { buildWithFaults } from '../faults/build.ts'
+import { startAppliance } from '../helpers/quick-house.ts'
+import { Rig } from '../helpers/rig.ts'
+import { temporaryDirectory } from '../helpers/temporary.ts'
+import { until } from '../helpers/wait.ts'
+import { PLANTERS } from './leaks/planters.ts'
+
+/** Everything that shows or writes something. */
+const TOUR = [
+  'ps',
+  'status',
+  'history --json',
+  'logs last --json',
+  'logs last -v',
+  'connections list --json',
+  'connections export --format json',
+  'connections export',
+  'connections show talks',
+  'status talks --json',
+  'daemon status --json',
+  'daemon logs',
+  'doctor --json',
+  'complete -- vosctl connections show ',
+  'test says-why repeats --yes',
+]
+
+describe('the hunt for secrets', { timeout: 120_000 }, () => {
+  it('finds none of those that were planted everywhere, in no file, stream, log, process, backup or page of the database', async () => {
+    const rig = new Rig()
+    for (const { name, secret } of PLANTERS) rig.hide(name, secret)
+    await rig.prepare(['daemon', 'start'])
+    const watch = new AbortController()
+    const watching = watchProcesses(rig, watch.signal)
+    const planting = { rig, outside: temporaryDirectory(), atEnd: onTestFinished }
+    for (const planter of PLANTERS) {
+      await planter.plant(planting)
+      expect({ [planter.name]: rig.leaks() }).toEqual({ [planter.name]: [] })
+    }
+    await Promise.all(TOUR.map((words) => rig.run(words.split(' '))))
+    // What was written but not yet carried over into the database lies in its journal.
+    await rig.killDaemon()
+    expect(rig.leaks()).toEqual([])
+    // An older database, so that the next start makes a backup.
+    goBack(path.join(rig.state, 'vosctl.db'))
+    await rig.prepare(['ps'])
+    await rig.prepare(['daemon', 'stop', '--yes'])
+    watch.abort()
+    await watching
+    expect(fs.readdirSync(rig.state).join(' ')).toContain('.before-v')
+    expect(rig.leaks()).toEqual([])
+  })
+
+  it.each([
+    [
+      'an exception that nobody catches',
+      `setImmediate(() => { throw Object.assign(new Error(\`x \${secret.password}\`), { secret, cause: secret }) })`,
+    ],
+    [
+      'a rejection that nobody awaits',
+      `void Promise.reject(Object.assign(new Error(\`x \${secret.password}\`), { secret }))`,
+    ],
+    [
+      'an error of a library, which quotes what it was given',
+      `throw new TypeError(\`The "x" argument is wrong. Received '\${secret.password}'\`)`,
+    ],
+  ])('finds none after %s while a password is in use', async (_, statement) => {
+    const rig = await planted(statement)
+    await rig.run(['test', 'cucm-pub'])
+    expect(rig.log()).toContain('[password]')
+    expect(rig.leaks()).toEqual([])
+  })
+
+  it.each([
+    ['the log', `process.stderr.write(Buffer.from(\`x\${secret.password}\`).toString('base64'))`],
+    ['an event', `throw new VosError('login_method', [...secret.password].reverse().join(''))`],
+  ])('finds a leak that somebody plants in %s', async (_, statement) => {
+    const rig = await planted(statement)
+    await rig.run(['test', 'cucm-pub'])
+    expect(rig.leaks()).not.toEqual([])
+    rig.forgive()
+  })
+})
+
+/** A house whose daemon does this right before its one attempt to log in. */
+async function planted(statement: string): Promise<Rig> {
+  const rig = new Rig()
+  const entry = 'src/daemon/ssh/session.ts'
+  const program = await buildWithFaults('src/daemon/main.ts', [
+    {
+      name: 'planted',
+      setup(build) {
+        build.onLoad({ filter: /\/src\/daemon\/ssh\/session\.ts$/ }, ({ path: file }) => {
+          const text = fs.readFileSync(file, 'utf8')
+          const place = "failpoint('login.before', () => link.peer.name)\n"
+          if (text.split(place).length !== 2) throw new Error(`${entry} has no place for it`)
+          return { contents: text.replace(place, () => `${place};${statement};\n`), loader: 'ts' }
+        })
+      },
+    },
+  ])
+  fs.mkdirSync(rig.state, { mode: 0o700 })
+  const log = fs.openSync(path.join(rig.state, 'daemon.log'), 'a', 0o600)
+  const daemon = spawn(process.execPath, [program, '--state-dir', rig.state, '--config-dir', rig.config], {
+    stdio: ['ignore', log, log],
+    env: { PATH: process.env['PATH'] },
+  })
+  fs.closeSync(log)
+  onTestFinished(async () => {
+    if (daemon.exitCode === null && daemon.kill('SIGKILL')) await once(daemon, 'exit')
+  })
+  await until('the daemon listens', () => fs.existsSync(rig.socket), 20_000)
+  await startAppliance(rig, 'cucm-pub', scenarios.get('publisher') as Scenario)
+  return rig
+}
+
+/** While programs come and go. */
+async function watchProcesses(rig: Rig, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    rig.searchProcesses()
+    await sleep(20)
+  }
+}
+
+function goBack(file: string): void {
+  const db = new Database(file)
+  db.exec(MIGRATIONS.at(-1)?.down ?? '')
+  db.pragma(`user_version = ${MIGRATIONS.length - 1}`)
+  db.close()
+}
