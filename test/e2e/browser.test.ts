@@ -56,7 +56,11 @@ describe.skipIf(CHROMIUM === null)(`a browser on the machine of the daemon${why}
     let rebound = false
     const doorPort = Number(new URL(door).port)
     const relay = await serveRelay(() => (rebound ? doorPort : other))
-    const names = { 'evil.example': '127.0.0.1', [`rebound.example:${doorPort}`]: `127.0.0.1:${relay}` }
+    const names = {
+      'ops.example': '127.0.0.1',
+      'evil.example': '127.0.0.1',
+      [`rebound.example:${doorPort}`]: `127.0.0.1:${relay}`,
+    }
     const browser = await openBrowser(CHROMIUM ?? '', names)
 
     const evil = await browser.newPage()
