@@ -21,6 +21,7 @@ const CONNECTION_FLAGS: readonly FlagSpec[] = [
   { flag: '--service <name>', means: 'what "restart" means here; default "Cisco Tomcat" on vos' },
   { flag: '--key <path>', means: 'log in with this unencrypted private key instead of a password' },
   { flag: '--sudo', means: 'linux: run systemctl through sudo -n' },
+  { flag: '--via <connection>', means: 'reached through this one, a jump host; none: directly' },
   { flag: '--no-echo', means: 'vos: the device shows nothing before Enter, so do not compare what was typed' },
   { flag: '--enter <cr|lf>', means: 'the byte that is Enter; default cr', parse: choice('--enter', ['cr', 'lf']) },
   {
@@ -250,6 +251,7 @@ const CONNECTIONS: CommandSpec = {
       examples: [
         'vosctl connections add cucm-pub --host 10.10.0.10 --username admin',
         'vosctl connections add web-01 --host web-01 --username deploy --platform linux --service nginx --sudo',
+        'vosctl connections add cucm-sub --host 10.0.0.11 --username admin --via bastion',
       ],
       flags: CONNECTION_FLAGS,
       exits: [0, 2],
@@ -274,8 +276,9 @@ const CONNECTIONS: CommandSpec = {
         ...CONNECTION_FLAGS,
         { flag: '--echo', means: 'compare what was typed again' },
         { flag: '--no-sudo', means: 'without sudo again' },
+        { flag: '--no-via', means: 'directly again' },
       ],
-      notes: ['Another host or port takes the pinned key away, another login the password.'],
+      notes: ['Another host, port or jump host takes the pinned key away, another login the password.'],
       exits: [0, 2],
     },
     {
@@ -334,7 +337,10 @@ const CONNECTIONS: CommandSpec = {
       summary: 'Read the host key, compare it, pin it. No credential leaves before that.',
       examples: ['vosctl connections trust cucm-pub', `vosctl connections trust cucm-pub --fingerprint ${FINGERPRINT}`],
       flags: [{ flag: '--fingerprint <fingerprint>', means: 'what the device must show; needed without a terminal' }],
-      notes: ['--yes is no comparison: it does not answer this question.'],
+      notes: [
+        '--yes is no comparison: it does not answer this question.',
+        'Behind a jump host it takes a login there, which is a test of the jump host in history.',
+      ],
       exits: [0, 2, 6],
     },
     {

@@ -32,12 +32,13 @@ function eventWords(event: OperationEvent): string {
     case 'connecting':
       return 'connecting'
     case 'authenticating':
-      return `logging in as ${clean(event.username)} (${clean(event.method)})`
+      return `logging in ${event.hop ? `at ${clean(event.hop.name)} ` : ''}as ${clean(event.username)} (${clean(event.method)})`
     case 'authenticated':
-      return 'the device let us in'
+      return `${event.hop ? clean(event.hop.name) : 'the device'} let us in`
     case 'ready': {
-      const { hostKey, software, loginMs } = event.facts
-      return `logged in after ${(loginMs / 1000).toFixed(1)} s; ${clean(software)}, host key ${clean(hostKey.fingerprint)}`
+      const { hostKey, software, via = [], loginMs } = event.facts
+      const way = via.map((name) => ` via ${clean(name)}`).join('')
+      return `logged in${way} after ${(loginMs / 1000).toFixed(1)} s; ${clean(software)}, host key ${clean(hostKey.fingerprint)}`
     }
     case 'listed':
       return `the device lists ${event.services.length} services`

@@ -1,4 +1,4 @@
-import type { ServiceState, SessionFacts } from './device.ts'
+import type { Attempt, HopLogin, ServiceState, SessionFacts } from './device.ts'
 import type { ErrorInfo } from './errors.ts'
 import { milestone, percentAt, type Usual } from './progress.ts'
 
@@ -86,10 +86,10 @@ export type OperationEvent =
     }
   /** The next thing on the network is ours. */
   | { readonly type: 'connecting' }
-  /** Written before the one authentication attempt is made. */
-  | { readonly type: 'authenticating'; readonly username: string; readonly method: string }
-  /** The device has accepted the login. */
-  | { readonly type: 'authenticated' }
+  /** Written before the one authentication attempt is made: at the device, or at a jump host on the way to it. */
+  | (Attempt & { readonly type: 'authenticating' })
+  /** The device, or that jump host, has accepted the login. */
+  | { readonly type: 'authenticated'; readonly hop?: HopLogin }
   | { readonly type: 'ready'; readonly facts: SessionFacts }
   /** The device's service list, as a test reads it. */
   | { readonly type: 'listed'; readonly services: readonly ServiceState[] }
@@ -181,7 +181,7 @@ export interface Operation {
   readonly lastState: string | null
   readonly facts: SessionFacts | null
   /** An attempt to authenticate is under way, or its answer was lost with the daemon. */
-  readonly authenticating: { readonly username: string; readonly method: string } | null
+  readonly authenticating: Attempt | null
   readonly baseline: {
     readonly service: ServiceState
     readonly started: readonly string[]
@@ -296,8 +296,10 @@ function change(operation: Operation, event: OperationEvent, at: number): Partia
         beganAt: at,
         message: 'testing the SSH connection',
       }
-    case 'authenticating':
-      return { authenticating: { username: event.username, method: event.method } }
+    case 'authenticating': {
+      const { type: _, ...authenticating } = event
+      return { authenticating }
+    }
     case 'authenticated':
       return { authenticating: null, lastDeviceAt: at }
     case 'ready': {

@@ -140,6 +140,8 @@ export interface ConnectionInput {
   readonly echo?: boolean
   readonly enter?: 'cr' | 'lf'
   readonly sudo?: boolean
+  /** The jump host, by name or number; null: none. */
+  readonly via?: string | null
   readonly timings?: Partial<Timings>
 }
 

@@ -1,10 +1,20 @@
 import { randomUUID, type KeyObject } from 'node:crypto'
 import os from 'node:os'
-import { deviceKey, type Connection } from '../core/connection.ts'
+import { deviceKey, type Connection, type HostKey } from '../core/connection.ts'
 import type { ServiceState } from '../core/device.ts'
 import { VosError } from '../core/errors.ts'
-import { isSettled } from '../core/operation.ts'
-import type { ConnectionInput, ConnectionView, DaemonInfo, ReplyOf, RequestName, RequestOf } from '../core/protocol.ts'
+import { isSettled, type Operation } from '../core/operation.ts'
+import type {
+  ConnectionInput,
+  ConnectionView,
+  DaemonInfo,
+  ReplyOf,
+  RequestName,
+  RequestOf,
+  StartRequest,
+} from '../core/protocol.ts'
+import { readHostKeyBehind } from '../core/recipes/read-host-key.ts'
+import type { Recipe } from '../core/recipes/steps.ts'
 import { problemOf } from '../core/schemas.ts'
 import { collectParts, checkPlanned } from './import.ts'
 import { timingsOf, type Manager } from './manager.ts'
@@ -49,8 +59,10 @@ export function createHandlers({ store, manager, sealingKey, now, info, stop }: 
   const idle = (id: number, what: string): void => {
     const connection = connections.get(id)
     const { name } = connection
-    if (!manager.isBusy(connection)) return
-    throw new VosError('connection_in_use', `${name} cannot be ${what} while work is active on it.`, {
+    const busy = [connection, ...connections.behind(id)].find((one) => manager.isBusy(one))
+    if (!busy) return
+    const where = busy.id === id ? 'on it' : `on ${busy.name}, which is reached through it`
+    throw new VosError('connection_in_use', `${name} cannot be ${what} while work is active ${where}.`, {
       hint: 'Wait for it: vosctl ps',
     })
   }
@@ -59,6 +71,14 @@ export function createHandlers({ store, manager, sealingKey, now, info, stop }: 
   const free = (id: number): void => {
     const connection = connections.get(id)
     const { name } = connection
+    const behind = connections.list().filter(({ via }) => via === id)
+    if (behind.length > 0) {
+      const names = behind.map((one) => one.name).join(', ')
+      const verb = behind.length === 1 ? 'is' : 'are'
+      throw new VosError('connection_in_use', `${name} cannot be removed: ${names} ${verb} reached through it.`, {
+        hint: `First: vosctl connections edit ${behind[0]?.name} --no-via`,
+      })
+    }
     const unknown = manager.unacknowledged(connection)
     const why = unknown ? `the outcome of ${unknown.id} is unknown` : connections.hold(id) ? 'it is on hold' : null
     if (why === null) return
@@ -71,7 +91,21 @@ export function createHandlers({ store, manager, sealingKey, now, info, stop }: 
     operations.clearLoginHold(deviceKey(connection), connection.username)
 
   const edit = (id: number, change: Partial<ConnectionInput>): Connection => {
+    const behind = connections.behind(id)
     const connection = connections.edit(id, change)
+    for (const before of behind) {
+      // The address of a jump host is part of what is behind it: what is held there, and what is not known, stays so.
+      const [from, to] = [before, connections.get(before.id)].map(deviceKey)
+      if (from === undefined || to === undefined || from === to) continue
+      const unknown = manager.unacknowledged(before)
+      if (unknown) {
+        const what = `the outcome of ${unknown.id} on ${before.name}, which is reached through it, is unknown`
+        throw new VosError('connection_in_use', `${connection.name} cannot be led elsewhere: ${what}.`, {
+          hint: `Look at the device: vosctl verify ${unknown.id}`,
+        })
+      }
+      operations.moveLoginHolds(from, to)
+    }
     // Another key is a person's answer to a login that was refused.
     if (change.keyPath !== undefined) releaseLogin(connection)
     return connection
@@ -90,10 +124,23 @@ export function createHandlers({ store, manager, sealingKey, now, info, stop }: 
     'operation:statistics': (filter) => statisticsOf(operations, manager.board(), filter),
 
     'connection:list': () => connections.list().map(view),
-    'connection:add': (input) => view(store.write(() => connections.add(input, now()))),
+    'connection:add': (input) =>
+      view(
+        store.write(() => {
+          const { id } = connections.add(input, now())
+          connections.checkWay(id)
+          return connections.get(id)
+        }),
+      ),
     'connection:edit': ({ id, change }) => {
       idle(id, 'changed')
-      return view(store.write(() => edit(id, change)))
+      return view(
+        store.write(() => {
+          const connection = edit(id, change)
+          connections.checkWay(id)
+          return connection
+        }),
+      )
     },
     'connection:check': ({ rows }) => rows.map(problemOf),
     'connection:import': (request) => {
@@ -104,13 +151,15 @@ export function createHandlers({ store, manager, sealingKey, now, info, stop }: 
         idle(id, 'changed')
       }
       return store.write(() => {
-        for (const { id, change } of all.edit) {
-          const { hostKey, ...rest } = change
-          edit(id, rest)
-          if (hostKey) connections.pin(id, hostKey)
-        }
-        for (const { hostKey, ...input } of all.add) {
-          const { id } = connections.add(input, now())
+        // A jump host may stand anywhere in the file: the ways come last, when all are there, and the keys after them.
+        const added = all.add.map(({ via = null, hostKey, ...input }) => {
+          return { id: connections.add(input, now()).id, hostKey, rest: { via } }
+        })
+        const changed = all.edit.map(({ id, change: { hostKey, ...rest } }) => ({ id, hostKey, rest }))
+        const rows = [...added, ...changed]
+        for (const { id, rest } of rows) edit(id, rest)
+        for (const { id, hostKey } of rows) {
+          connections.checkWay(id)
           if (hostKey) connections.pin(id, hostKey)
         }
         return { added: all.add.length, changed: all.edit.length }
@@ -124,6 +173,7 @@ export function createHandlers({ store, manager, sealingKey, now, info, stop }: 
     'connection:host-key': async ({ id }) => {
       const connection = connections.get(id)
       manager.checkHold(connection)
+      if (connection.via !== null) return await readKeyThrough(connection.via, connection, manager)
       const { name, host, port, algorithms } = connection
       const target = { name, host, port, algorithms, timings: timingsOf(connection) }
       return readHostKey(target, AbortSignal.timeout(timingsOf(connection).commandMs))
@@ -181,22 +231,40 @@ async function readServices(
   manager: Manager,
   operations: OperationTable,
 ): Promise<readonly ServiceState[]> {
+  const { id, error, message } = await runTest(manager, connectionId, { despiteLoginHold })
+  const listed = operations.events(id, 0, 100).find(({ event }) => event.type === 'listed')
+  if (listed?.event.type === 'listed') return listed.event.services
+  throw error ? VosError.fromInfo(error) : new VosError('interrupted', message)
+}
+
+/** A test of the jump host, which then reads the key of what is behind it: its login too has one road. */
+async function readKeyThrough(hop: number, behind: Connection, manager: Manager): Promise<HostKey> {
+  let key: HostKey | undefined
+  const found = (shown: HostKey) => (key = shown)
+  const request = { reason: `to read the host key of ${behind.name}` }
+  const ended = await runTest(manager, hop, request, (device, operation) =>
+    readHostKeyBehind(device, operation, behind, found),
+  )
+  if (key) return key
+  throw ended.error ? VosError.fromInfo(ended.error) : new VosError('interrupted', ended.message)
+}
+
+/** A test on behalf of another request, to its end. */
+async function runTest(
+  manager: Manager,
+  connectionId: number,
+  more: Partial<StartRequest>,
+  recipe?: Recipe,
+): Promise<Operation> {
   const { promise: ended, resolve } = Promise.withResolvers<void>()
-  const started = manager.start({
-    requestId: randomUUID(),
-    operationType: 'ssh_test',
-    connectionIds: [connectionId],
-    createdBy: os.userInfo().username,
-    despiteLoginHold,
-  })
+  const request = { operationType: 'ssh_test', connectionIds: [connectionId], ...more } as const
+  const createdBy = os.userInfo().username
+  const started = manager.start({ requestId: randomUUID(), createdBy, ...request }, recipe)
   const id = started.operations[0]?.id ?? ''
   const stop = manager.onEvent((_, operation) => {
     if (operation.id === id && isSettled(operation)) resolve()
   })
   await ended
   stop()
-  const listed = operations.events(id, 0, 100).find(({ event }) => event.type === 'listed')
-  if (listed?.event.type === 'listed') return listed.event.services
-  const { error, message } = manager.get(id)
-  throw error ? VosError.fromInfo(error) : new VosError('interrupted', message)
+  return manager.get(id)
 }

@@ -66,7 +66,7 @@ async function main(): Promise<void> {
   const readSecret = createSecretReader(store, sealingKey)
   const manager = new Manager({
     store,
-    openDevice: (request) => openDevice({ ...request, readSecret: () => readSecret(request.connection) }),
+    openDevice: (request) => openDevice({ ...request, readSecret }),
     now: Date.now,
     monotonic: () => performance.now(),
     historyMs: settings.historyMs,

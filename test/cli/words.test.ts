@@ -59,6 +59,8 @@ const CONNECTION: ConnectionView = {
   echo: true,
   enter: 'cr',
   sudo: false,
+  via: null,
+  hops: [],
   timings: {},
   last: null,
   loginHold: null,

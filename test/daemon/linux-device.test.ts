@@ -47,6 +47,8 @@ function newDevice({ connection, timings, ...options }: Changes = {}): LinuxDevi
       echo: true,
       enter: 'cr',
       sudo: false,
+      via: null,
+      hops: [],
       timings: {},
       ...connection,
     },

@@ -29,12 +29,14 @@ export interface ConnectionOptions {
   readonly echo?: boolean
   readonly enter?: 'cr' | 'lf'
   readonly sudo?: boolean
+  readonly via?: string | false
   readonly timing?: Partial<Timings>
 }
 
 /** What was said, in the daemon's words; what was not said is not in it. */
 export function toChange(options: ConnectionOptions): Partial<ConnectionInput> {
-  const { name, host, port, username, platform, service, key, algorithms, reason, echo, enter, sudo, timing } = options
+  const { name, host, port, username, platform, service, key, algorithms, reason } = options
+  const { echo, enter, sudo, via, timing } = options
   return {
     ...(name === undefined ? {} : { name }),
     ...(host === undefined ? {} : { host }),
@@ -50,6 +52,7 @@ export function toChange(options: ConnectionOptions): Partial<ConnectionInput> {
     ...(echo === undefined ? {} : { echo }),
     ...(enter === undefined ? {} : { enter }),
     ...(sudo === undefined ? {} : { sudo }),
+    ...(via === undefined ? {} : { via: via === false || via === 'none' ? null : via }),
     ...(timing === undefined ? {} : { timings: timing }),
   }
 }

@@ -40,6 +40,7 @@ async function askDaemon(context: Context, client: Client): Promise<readonly Che
     // It read its clock between the question and the answer.
     checkClock(Math.max(asked, Math.min(info.now, answered)), info.now),
     ...checkConnections(connections),
+    ...checkWays(connections),
     ...checkKeyFiles(connections),
     ...checkSealingKey(context, isSealed),
   ]
@@ -90,6 +91,22 @@ export function checkConnections(connections: readonly ConnectionView[]): readon
   }
   if (wrong.length > 0) return wrong
   return [ok('connections', `all ${connections.length} have a pinned host key and a credential`)]
+}
+
+/** Whatever keeps a jump host shut keeps all that is behind it shut. */
+export function checkWays(connections: readonly ConnectionView[]): readonly Check[] {
+  const id = 'jump-host'
+  const behind = connections.filter(({ via }) => via !== null)
+  const hops = connections.filter((one) => behind.some(({ via }) => via === one.id))
+  const shut = hops.flatMap(({ id: hop, name, hold, loginHold }) => {
+    const count = behind.filter(({ hops }) => hops.some((one) => one.id === hop)).length
+    const what = `${count} ${count === 1 ? 'connection is' : 'connections are'} reached through ${name}`
+    if (hold) return [warn(id, `${what}, which is on hold`, `vosctl release ${quoted(name)}`)]
+    if (loginHold) return [warn(id, `${what}, whose login is held`, `vosctl credentials set ${quoted(name)}`)]
+    return []
+  })
+  if (shut.length > 0 || hops.length === 0) return shut
+  return [ok(id, `${behind.length} reached through ${hops.map(({ name }) => name).join(', ')}`)]
 }
 
 /** The daemon refuses a key that is not its user's alone, at the moment of use: in the night, when it is cron that asks. */

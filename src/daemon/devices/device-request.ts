@@ -1,4 +1,5 @@
 import type { Connection, Timings } from '../../core/connection.ts'
+import type { SshSession } from '../ssh/session.ts'
 
 /** What every device is opened with. */
 export interface DeviceRequest {
@@ -9,4 +10,16 @@ export interface DeviceRequest {
   readonly signal: AbortSignal
   /** Runs a handshake when there is a place for one; at once where this is absent. */
   readonly inTurn?: <T>(handshake: () => Promise<T>) => Promise<T>
+  /** The jump hosts on the way, from here on. */
+  readonly hops?: readonly HopRequest[]
+  /** The session that carries the next connection; absent where there is no jump host. */
+  readonly through?: () => SshSession
+}
+
+/** What a jump host is logged in with. */
+export interface HopRequest {
+  readonly connection: Connection
+  readonly timings: Timings
+  /** Waits for a place among those who log in there; resolves to the function that gives it back. */
+  readonly enter: (signal: AbortSignal) => Promise<() => void>
 }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { DEFAULT_TIMINGS, type Connection, type HostKey } from '../../core/connection.ts'
 import type { Device, Observation, ServiceState, SessionFacts } from '../../core/device.ts'
 import { VosError } from '../../core/errors.ts'
 import { isUnitName, resolveService } from '../../core/service-name.ts'
@@ -154,6 +155,13 @@ export class LinuxDevice implements Device {
     yield* restartUnit({ session, words, baseline, read, watch, timings, signal })
   }
 
+  async hostKeyOf(behind: Connection): Promise<HostKey> {
+    const { session } = this.#ready('hostKeyOf()')
+    const { name, host, port, algorithms, timings } = behind
+    const target = { name, host, port, algorithms, timings: { ...DEFAULT_TIMINGS, ...timings } }
+    return await session.readHostKeyBehind(target, this.#options.signal)
+  }
+
   async *follow(named: string): AsyncGenerator<readonly ServiceState[]> {
     const { timings, signal } = this.#options
     const until = performance.now() + timings.pollLimitMs
@@ -202,9 +210,10 @@ export class LinuxDevice implements Device {
   }
 
   async #dial(signal: AbortSignal): Promise<{ readonly session: SshSession; readonly beganAt: number }> {
-    const { connection, timings } = this.#options
+    const { connection, timings, through } = this.#options
     const beganAt = performance.now()
-    return { session: await SshSession.connect({ ...connection, timings }, signal), beganAt }
+    const way = through && { through: through() }
+    return { session: await SshSession.connect({ ...connection, timings, ...way }, signal), beganAt }
   }
 
   #ready(what: string): Extract<State, { readonly at: 'ready' }> {

@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 
 /** No greeting is longer; ssh2 has its own limits for what is. */
 const MAX_HELD = 64 * 1024
@@ -12,7 +12,7 @@ type Emit = (event: string | symbol, ...args: unknown[]) => boolean
  * @param found gets the raw identification line (`SSH-2.0-…`) without its end, before ssh2 sees it
  * @returns the beginning of what the peer has sent so far, raw
  */
-export function watchIdent(socket: Socket, found: (ident: string) => void): () => string {
+export function watchIdent(socket: Duplex, found: (ident: string) => void): () => string {
   let held: Buffer = Buffer.alloc(0)
   const emit = socket.emit.bind(socket) as Emit
   const hold: Emit = (event, ...args) => {
@@ -22,10 +22,10 @@ export function watchIdent(socket: Socket, found: (ident: string) => void): () =
     const lines = held.toString('latin1').split('\n').slice(0, -1)
     const ident = lines.find((line) => line.startsWith('SSH-'))
     if (ident === undefined && held.length <= MAX_HELD) return true
-    socket.emit = emit as Socket['emit']
+    socket.emit = emit as Duplex['emit']
     if (ident !== undefined) found(ident.replace(/\r$/, ''))
     return emit(event, held)
   }
-  socket.emit = hold as Socket['emit']
+  socket.emit = hold as Duplex['emit']
   return () => held.toString('latin1', 0, MAX_SEEN)
 }

@@ -29,6 +29,8 @@ export interface SshTarget extends Peer {
   readonly timings: Timings
   /** Between two signs of life once logged in; three without an answer end the session. 15 s by default. */
   readonly keepaliveMs?: number
+  /** A session with the jump host from which it is reached, logged in; it carries this one and stays open after it. */
+  readonly through?: SshSession
 }
 
 /**
@@ -47,11 +49,22 @@ export class SshSession {
    *   the signal ends the session.
    */
   static async connect(target: SshTarget, signal: AbortSignal): Promise<SshSession> {
-    const { hostKey: pinned, keepaliveMs = KEEPALIVE_MS, timings, username } = target
+    const { hostKey: pinned, keepaliveMs = KEEPALIVE_MS, timings, username, through, ...peer } = target
     signal.throwIfAborted()
     if (!pinned) throw hostKeyUnpinned(target)
     const authentication = new Authentication(target, username)
-    const link = await Link.open({ ...target, pinned, keepaliveMs, authHandler: authentication.handler }, signal)
+    const link = await Link.open(
+      {
+        ...peer,
+        pinned,
+        keepaliveMs,
+        timings,
+        username,
+        authHandler: authentication.handler,
+        ...(through && { through: through.#link }),
+      },
+      signal,
+    )
     try {
       authentication.attach(link)
       const offered = await link.within(authentication.offered, timings.loginMs, () =>
@@ -69,6 +82,10 @@ export class SshSession {
     this.#authentication = authentication
     this.#timings = timings
     this.offeredMethods = offered.map((method) => oneLine(method, 64))
+  }
+
+  get peer(): Peer {
+    return this.#link.peer
   }
 
   get hostKey(): HostKey {
@@ -163,6 +180,11 @@ export class SshSession {
     return command
   }
 
+  /** {@link readHostKey} of what is reached from here. */
+  readHostKeyBehind(target: Parameters<typeof readHostKey>[0], signal: AbortSignal): Promise<HostKey> {
+    return readHostKey(target, signal, this.#link)
+  }
+
   /** Says goodbye and destroys the socket. Resolves when it is gone; never rejects; idempotent. */
   close(): Promise<void> {
     return this.#link.close()
@@ -188,8 +210,12 @@ export class SshSession {
 export async function readHostKey(
   target: Pick<SshTarget, 'name' | 'host' | 'port' | 'algorithms' | 'timings'>,
   signal: AbortSignal,
+  through?: Link,
 ): Promise<HostKey> {
-  const link = await Link.open({ ...target, username: '', pinned: null, authHandler: null, keepaliveMs: 0 }, signal)
+  const link = await Link.open(
+    { ...target, username: '', pinned: null, authHandler: null, keepaliveMs: 0, ...(through && { through }) },
+    signal,
+  )
   await link.close()
   return link.hostKey
 }

@@ -216,10 +216,11 @@ export class VosDevice implements Device {
   }
 
   async #dial(signal: AbortSignal): Promise<{ session: SshSession; beganAt: number }> {
-    const { connection, timings, keepaliveMs } = this.#options
+    const { connection, timings, keepaliveMs, through } = this.#options
     const beganAt = performance.now()
     const pace = keepaliveMs === undefined ? {} : { keepaliveMs }
-    return { session: await SshSession.connect({ ...connection, timings, ...pace }, signal), beganAt }
+    const way = through && { through: through() }
+    return { session: await SshSession.connect({ ...connection, timings, ...pace, ...way }, signal), beganAt }
   }
 
   /** From the prompt into a command. */
