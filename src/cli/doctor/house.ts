@@ -1,5 +1,6 @@
 import { lstatSync, statSync } from 'node:fs'
 import path from 'node:path'
+import { deviceKey } from '../../core/connection.ts'
 import { VosError } from '../../core/errors.ts'
 import type { ConnectionView } from '../../core/protocol.ts'
 import { VERSION } from '../../core/version.ts'
@@ -93,7 +94,7 @@ export function checkConnections(connections: readonly ConnectionView[]): readon
   return [ok('connections', `all ${connections.length} have a pinned host key and a credential`)]
 }
 
-/** Whatever keeps a jump host shut keeps all that is behind it shut. */
+/** Whatever keeps a jump host shut keeps all that is behind it shut; and two ways to one machine look like two machines. */
 export function checkWays(connections: readonly ConnectionView[]): readonly Check[] {
   const id = 'jump-host'
   const behind = connections.filter(({ via }) => via !== null)
@@ -105,7 +106,17 @@ export function checkWays(connections: readonly ConnectionView[]): readonly Chec
     if (loginHold) return [warn(id, `${what}, whose login is held`, `vosctl credentials set ${quoted(name)}`)]
     return []
   })
-  if (shut.length > 0 || hops.length === 0) return shut
+  const twins = behind.flatMap((one) => {
+    const twin = connections.find(
+      (other) =>
+        other.hostKey?.fingerprint === one.hostKey?.fingerprint && other.hostKey && deviceKey(other) !== deviceKey(one),
+    )
+    if (!twin) return []
+    const what = `${one.name} and ${twin.name} show one host key on two ways: work on one does not exclude work on the other`
+    return [warn(id, what, `If they are one machine: vosctl connections remove ${quoted(one.name)}`)]
+  })
+  const found = [...shut, ...twins]
+  if (found.length > 0 || hops.length === 0) return found
   return [ok(id, `${behind.length} reached through ${hops.map(({ name }) => name).join(', ')}`)]
 }
 

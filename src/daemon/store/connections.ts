@@ -168,10 +168,8 @@ export class ConnectionTable {
   /** By name, or by number. */
   #idOf(word: string | null): number | null {
     if (word === null) return null
-    const id = this.#db
-      .prepare<[string, string], number>('SELECT id FROM connections WHERE name = ? OR CAST(id AS TEXT) = ?')
-      .pluck()
-      .get(word, word)
+    const column = /^[0-9]+$/.test(word) ? 'id' : 'name'
+    const id = this.#db.prepare<[string], number>(`SELECT id FROM connections WHERE ${column} = ?`).pluck().get(word)
     if (id === undefined) throw unknownConnection(`"${word}"`)
     return id
   }
