@@ -67,11 +67,12 @@ describe.skipIf(SSHD === null)('a device behind a jump host', { timeout: 30_000 
     const [inner, cucm] = await Promise.all([sshd(), appliance(scenario('publisher'))])
     const outer = bastionOf(ordinary)
     await house.hop(outer, { name: 'outer' })
-    await house.hop(inner, { name: 'inner', via: 'outer' })
+    const linux = await house.hop(inner, { name: 'inner', via: 'outer' })
+    expect((await house.run(linux, { operationType: 'ssh_test' })).message).toMatch(/^login ok \d+\.\ds via outer, /)
     const id = await house.appliance(cucm, { name: 'cucm', via: 'inner' })
     const operation = await house.run(id, { operationType: 'ssh_test' })
     expect(operation.message).toMatch(/^login ok \d+\.\ds via outer via inner, /)
-    expect([attempts(outer), attempts(inner)].map(({ length }) => length)).toEqual([1, 1])
+    expect([attempts(outer), attempts(inner)].map(({ length }) => length)).toEqual([2, 2])
   })
 
   it('asks a jump host with a wrong password once, whoever wants to go through it', async () => {

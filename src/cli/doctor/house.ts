@@ -99,11 +99,12 @@ export function checkWays(connections: readonly ConnectionView[]): readonly Chec
   const id = 'jump-host'
   const behind = connections.filter(({ via }) => via !== null)
   const hops = connections.filter((one) => behind.some(({ via }) => via === one.id))
-  const shut = hops.flatMap(({ id: hop, name, hold, loginHold }) => {
+  const shut = hops.flatMap(({ id: hop, name, credential, hold, loginHold }) => {
     const count = behind.filter(({ hops }) => hops.some((one) => one.id === hop)).length
     const what = `${count} ${count === 1 ? 'connection is' : 'connections are'} reached through ${name}`
     if (hold) return [warn(id, `${what}, which is on hold`, `vosctl release ${quoted(name)}`)]
-    if (loginHold) return [warn(id, `${what}, whose login is held`, `vosctl credentials set ${quoted(name)}`)]
+    const mend = credential.type === 'sealed' ? 'set' : 'test'
+    if (loginHold) return [warn(id, `${what}, whose login is held`, `vosctl credentials ${mend} ${quoted(name)}`)]
     return []
   })
   const twins = behind.flatMap((one) => {

@@ -78,7 +78,7 @@ export function ended(peer: Peer, stage: Stage, cause: Cause, seen = ''): VosErr
       hint: `The attempt may have counted. Check the credential: vosctl credentials set ${peer.name}`,
     })
   }
-  if (stage === 'ident') {
+  if (stage === 'ident' && cause.type !== 'carrier') {
     const said = seen === '' ? '' : ` It sent: "${oneLine(seen, 120)}".`
     return new VosError('connection_lost', `${where(peer)} did not speak SSH: ${why}.${said}`, {
       hint: 'Check the port; a busy or protected server may also turn connections away.',
@@ -86,6 +86,7 @@ export function ended(peer: Peer, stage: Stage, cause: Cause, seen = ''): VosErr
   }
   const when = {
     tcp: ' before it was made',
+    ident: ' before it was made',
     'key-exchange': ' during the key exchange',
     asking: ' before the login',
     open: '',
@@ -109,7 +110,6 @@ function causeWords(cause: Cause): string {
     case 'disconnect':
       return `the device said "${oneLine(cause.words)}"`
     case 'protocol':
-      return oneLine(cause.words)
     case 'forward':
       return oneLine(cause.words)
     case 'carrier':
