@@ -40,8 +40,12 @@ export class JumpHouse {
       throw new Error('there is no socket here')
     }
     this.handlers = createHandlers({
-      ...{ store: this.store, manager: this.manager, sealingKey },
-      ...{ now: Date.now, info: notHere, stop: notHere },
+      store: this.store,
+      manager: this.manager,
+      sealingKey,
+      now: Date.now,
+      info: notHere,
+      stop: notHere,
     })
     onTestFinished(async () => {
       await this.manager.drain(AbortSignal.abort())
