@@ -21,6 +21,7 @@ const CONNECTION_FLAGS: readonly FlagSpec[] = [
   { flag: '--service <name>', means: 'what "restart" means here; default "Cisco Tomcat" on vos' },
   { flag: '--key <path>', means: 'log in with this unencrypted private key instead of a password' },
   { flag: '--sudo', means: 'linux: run systemctl through sudo -n' },
+  { flag: '--via <connection>', means: 'reached through this one, a jump host; none: directly' },
   { flag: '--no-echo', means: 'vos: the device shows nothing before Enter, so do not compare what was typed' },
   { flag: '--enter <cr|lf>', means: 'the byte that is Enter; default cr', parse: choice('--enter', ['cr', 'lf']) },
   {
@@ -290,6 +291,7 @@ const CONNECTIONS: CommandSpec = {
       examples: [
         'vosctl connections add cucm-pub --host 10.10.0.10 --username admin',
         'vosctl connections add web-01 --host web-01 --username deploy --platform linux --service nginx --sudo',
+        'vosctl connections add cucm-sub --host 10.0.0.11 --username admin --via bastion',
       ],
       flags: CONNECTION_FLAGS,
       exits: [0, 2],
@@ -318,8 +320,9 @@ const CONNECTIONS: CommandSpec = {
         { flag: '--echo', means: 'compare what was typed again' },
         { flag: '--no-sudo', means: 'without sudo again' },
         { flag: '--no-accept-new', means: 'compare its host key again, as everywhere' },
+        { flag: '--no-via', means: 'directly again' },
       ],
-      notes: ['Another host or port takes the pinned key away, another login the password.'],
+      notes: ['Another host, port or jump host takes the pinned key away, another login the password.'],
       exits: [0, 2],
     },
     {
@@ -393,6 +396,7 @@ const CONNECTIONS: CommandSpec = {
       ],
       notes: [
         '--yes is no comparison: it does not answer this question.',
+        'Behind a jump host it takes a login there, which is a test of the jump host in history.',
         'Without a terminal a first key needs --fingerprint or --from-known-hosts, and another one than the pinned one ' +
           'also --replace --old. RSA keys under 2048 bits, DSA keys and types that nobody can check are refused.',
       ],

@@ -9,6 +9,7 @@ import { momentWords } from './times.ts'
 export function listLines(connections: readonly ConnectionView[]): string[] {
   // A column of its own only while there is something in it.
   const isAnyHeld = connections.some(({ hold }) => hold)
+  const isAnyBehind = connections.some(({ via }) => via !== null)
   const rows = connections
     .toSorted((a, b) => a.id - b.id)
     .map((connection) => [
@@ -20,10 +21,11 @@ export function listLines(connections: readonly ConnectionView[]): string[] {
       `${connection.hostKey ? 'pinned' : 'none'}${connection.acceptNew ? ', accept-new' : ''}`,
       credentialWord(connection),
       connection.last?.status ?? '-',
+      ...(isAnyBehind ? [viaWords(connection) ?? '-'] : []),
       ...(isAnyHeld ? [connection.hold ? `by ${clean(connection.hold.by)}` : '-'] : []),
     ])
   const titles = ['ID', 'NAME', 'PLATFORM', 'HOST', 'SERVICE', 'KEY', 'CREDENTIAL', 'LAST']
-  return table(isAnyHeld ? [...titles, 'HOLD'] : titles, rows)
+  return table([...titles, ...(isAnyBehind ? ['VIA'] : []), ...(isAnyHeld ? ['HOLD'] : [])], rows)
 }
 
 /** One connection as a page. */
@@ -40,6 +42,7 @@ export function connectionLines(connection: ConnectionView, now: number): string
   return fields([
     ['connection', `${clean(connection.name)} (id ${connection.id}, ${connection.platform})`],
     ['host', `${clean(connection.username)}@${address(connection)}`],
+    ...(connection.via === null ? [] : [['via', viaWords(connection) ?? ''] as const]),
     ['service', connection.service === null ? 'none: name one with --service' : clean(connection.service)],
     ['host key', hostKey ? `${clean(hostKey.type)} ${clean(hostKey.fingerprint)}` : 'not pinned'],
     ['credential', credential.type === 'key' ? `key file ${clean(credential.path)}` : credentialWord(connection)],
@@ -53,6 +56,11 @@ export function connectionLines(connection: ConnectionView, now: number): string
       ? [['held', `login, since ${momentWords(loginHold.since, now)}: ${clean(loginHold.message)}`] as const]
       : []),
   ])
+}
+
+/** `outer, bastion`: the jump hosts from here on; null when there is none. */
+export function viaWords({ hops }: Pick<ConnectionView, 'hops'>): string | null {
+  return hops.length === 0 ? null : hops.map(({ name }) => clean(name)).join(', ')
 }
 
 /** `by bob since 14:02:11: "TAC case, do not restart"` */

@@ -34,12 +34,13 @@ function eventWords(event: OperationEvent): string {
     case 'pinned':
       return `pinned the host key on first sight: ${clean(event.hostKey.type)} ${clean(event.hostKey.fingerprint)}`
     case 'authenticating':
-      return `logging in as ${clean(event.username)} (${clean(event.method)})`
+      return `logging in ${event.hop ? `at ${clean(event.hop.name)} ` : ''}as ${clean(event.username)} (${clean(event.method)})`
     case 'authenticated':
-      return 'the device let us in'
+      return `${event.hop ? clean(event.hop.name) : 'the device'} let us in`
     case 'ready': {
-      const { algorithms, hostKey, software, loginMs } = event.facts
-      return `logged in after ${(loginMs / 1000).toFixed(1)} s; ${clean(software)}, host key ${clean(hostKey.fingerprint)}, ${algorithmWords(algorithms)}`
+      const { algorithms, hostKey, software, via = [], loginMs } = event.facts
+      const way = via.map((name) => ` via ${clean(name)}`).join('')
+      return `logged in${way} after ${(loginMs / 1000).toFixed(1)} s; ${clean(software)}, host key ${clean(hostKey.fingerprint)}, ${algorithmWords(algorithms)}`
     }
     case 'listed':
       return `the device lists ${event.services.length} services`

@@ -17,7 +17,7 @@ export function toExportDocument(connections: readonly ConnectionView[]): Export
 
 function toExportEntry(connection: ConnectionView): ExportDocument['connections'][number] {
   const { name, host, port, username, platform, service, credential, hostKey } = connection
-  const { acceptNew, algorithms, algorithmsReason, algorithmsUntil, echo, enter, sudo, timings } = connection
+  const { acceptNew, algorithms, algorithmsReason, algorithmsUntil, echo, enter, sudo, hops, timings } = connection
   return {
     name,
     host,
@@ -34,6 +34,7 @@ function toExportEntry(connection: ConnectionView): ExportDocument['connections'
     echo,
     enter,
     sudo,
+    via: hops.at(-1)?.name ?? null,
     ...(Object.keys(timings).length > 0 ? { timings_ms: toConnectionJson(connection)['timings_ms'] } : {}),
   }
 }

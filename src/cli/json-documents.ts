@@ -94,6 +94,7 @@ export function toConnectionJson(connection: ConnectionView): JsonObject {
     echo: connection.echo,
     enter: connection.enter,
     sudo: connection.sudo,
+    via: connection.hops.at(-1)?.name ?? null,
     timings_ms: Object.fromEntries(
       Object.entries(connection.timings).map(([name, ms]) => [name.replace(/Ms$/, ''), ms]),
     ),

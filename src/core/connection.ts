@@ -67,6 +67,12 @@ export interface HostKey {
   readonly fingerprint: string
 }
 
+/** A host key as a device shows it. */
+export interface ShownKey extends HostKey {
+  /** Of an RSA key; null for the others. */
+  readonly bits: number | null
+}
+
 /** How a connection authenticates. Named, never searched for. */
 export type CredentialSource =
   | { readonly type: 'none' }
@@ -74,6 +80,17 @@ export type CredentialSource =
   | { readonly type: 'sealed' }
   /** An unencrypted private key file, read at the moment of use. */
   | { readonly type: 'key'; readonly path: string }
+
+/** A jump host on the way to a device. */
+export interface Hop {
+  readonly id: number
+  readonly name: string
+  readonly host: string
+  readonly port: number
+}
+
+/** Jump hosts on the way to one device, at most. */
+export const MAX_HOPS = 4
 
 export interface Connection {
   readonly id: number
@@ -98,6 +115,10 @@ export interface Connection {
   readonly enter: 'cr' | 'lf'
   /** Linux: run systemctl through `sudo -n`. */
   readonly sudo: boolean
+  /** The connection through which this one is reached; null: none. */
+  readonly via: number | null
+  /** All jump hosts, from here to the device; the last one is `via`. */
+  readonly hops: readonly Hop[]
   /** Where they differ from {@link DEFAULT_TIMINGS}. */
   readonly timings: Partial<Timings>
 }
@@ -111,21 +132,44 @@ export interface Hold {
 
 export const DEFAULT_SERVICE: Record<Platform, string | null> = { vos: 'Cisco Tomcat', linux: null }
 
-/** Two connections with the same key are one device: work on one excludes work on the other. */
-export function deviceKey(connection: Pick<Connection, 'host' | 'port'>): string {
-  const host = connection.host.toLowerCase().replace(/\.$/, '')
+/**
+ * Two connections with the same key are one device: work on one excludes work on the other. The same address behind
+ * another jump host is another device: `10.0.0.1:22 via bastion:22`.
+ */
+export function deviceKey({ host, port, hops }: Address & { readonly hops: readonly Address[] }): string {
+  return [{ host, port }, ...hops.toReversed()].map(addressKey).join(' via ')
+}
+
+type Address = Pick<Connection, 'host' | 'port'>
+
+function addressKey(address: Address): string {
+  const host = address.host.toLowerCase().replace(/\.$/, '')
   // A URL writes an IPv6 address in its one shortest form.
   const known = host.includes(':') ? (URL.parse(`http://[${host}]`)?.hostname ?? `[${host}]`) : host
-  return `${known}:${connection.port}`
+  return `${known}:${address.port}`
+}
+
+/** The jump hosts that lead to what is behind `via`, from here on; of a circle no more than one too many. */
+export function hopsTo<Key>(
+  via: Key | null,
+  find: (key: Key) => (Hop & { readonly via: Key | null }) | undefined,
+): Hop[] {
+  const hops: Hop[] = []
+  for (let hop = via === null ? undefined : find(via); hop && hops.length <= MAX_HOPS;) {
+    const { id, name, host, port } = hop
+    hops.unshift({ id, name, host, port })
+    hop = hop.via === null ? undefined : find(hop.via)
+  }
+  return hops
 }
 
 /** Everything that an edit can change or take away, as one string: two that are equal were not changed in between. */
 export function toState(connection: Connection): string {
   const { name, host, port, username, platform, service, credential, hostKey } = connection
-  const { acceptNew, algorithms, algorithmsReason, algorithmsUntil, echo, enter, sudo, timings } = connection
+  const { acceptNew, algorithms, algorithmsReason, algorithmsUntil, echo, enter, sudo, via, timings } = connection
   const login = [name, host, port, username, platform, service, credential, hostKey]
   const limits = [acceptNew, algorithms, algorithmsReason, algorithmsUntil]
-  return JSON.stringify([...login, ...limits, echo, enter, sudo, timings])
+  return JSON.stringify([...login, ...limits, echo, enter, sudo, via, timings])
 }
 
 const DAY_MS = 86_400_000

@@ -1,3 +1,4 @@
+import type { Connection, ShownKey } from './connection.ts'
 import type { VosError } from './errors.ts'
 
 /** The four states that every appliance uses, as VOS prints them. A device may print others: they are kept verbatim. */
@@ -47,6 +48,8 @@ export interface SessionFacts {
   readonly algorithms: Negotiated
   /** The authentication method that worked, as SSH names it. */
   readonly method: string
+  /** The names of the jump hosts on the way, from here on; absent when there is none. */
+  readonly via?: readonly string[]
   /** From the first network byte to the ready prompt, in milliseconds. */
   readonly loginMs: number
 }
@@ -76,15 +79,34 @@ export type Observation =
   /** The session is gone; what the device does now is not visible. */
   | { readonly type: 'lost'; readonly error: VosError }
 
+/** The one attempt that follows a `connect`. */
+export interface Attempt {
+  readonly username: string
+  readonly method: string
+  /** The attempt is made at this jump host, and another `connect` follows it; absent when it is made at the device. */
+  readonly hop?: HopLogin
+}
+
+/** Where an attempt is made on the way to a device. */
+export interface HopLogin {
+  readonly id: number
+  readonly name: string
+  /** Its key, as `Operation.device`. */
+  readonly device: string
+}
+
 /**
  * A device as a recipe sees it. Every method rejects with a VosError; when the operation is cancelled or out of time it
  * rejects with the reason of the operation's signal. No method ever repeats a command, and none after `authenticate` logs in
  * again: after a `close`, `connect` begins a fresh connection that a recipe asks for explicitly.
  */
 export interface Device {
-  /** TCP, key exchange, host key. When it resolves, no credential has left this machine. */
+  /**
+   * TCP, key exchange, host key of the next machine on the way. When it resolves, no credential has been sent there. Jump
+   * hosts come first, each with an `authenticate` of its own; the last one is the device.
+   */
   connect(options?: { readonly patient?: boolean }): Promise<Attempt>
-  /** The single authentication attempt. */
+  /** The single authentication attempt at the machine that was connected last. */
   authenticate(): Promise<void>
   /** From the accepted login to the point where the device takes a command. */
   open(): Promise<SessionFacts>
@@ -99,6 +121,8 @@ export interface Device {
    * or `lost`. It throws before `sent` only if it is certain that nothing has left.
    */
   commit(): AsyncIterable<Observation>
+  /** Of a jump host: the host key of what is behind it. No credential goes there. Absent where nothing is forwarded. */
+  hostKeyOf?(behind: Connection, types?: readonly string[]): Promise<ShownKey>
   /** Polls the service list at the connection's pace until its limit; ends when the limit is reached. */
   follow(named: string): AsyncIterable<readonly ServiceState[]>
   /** Leaves politely where that is possible, then closes everything. Never rejects; may be called at any time, twice too. */

@@ -1,4 +1,4 @@
-import type { ServiceState, SessionFacts } from './device.ts'
+import type { Attempt, HopLogin, ServiceState, SessionFacts } from './device.ts'
 import type { ErrorInfo } from './errors.ts'
 import { milestone, percentAt, type Usual } from './progress.ts'
 
@@ -88,10 +88,10 @@ export type OperationEvent =
   | { readonly type: 'connecting' }
   /** No host key was pinned, and the connection takes the first one that it sees: from this event on it is the pinned one. */
   | { readonly type: 'pinned'; readonly hostKey: SessionFacts['hostKey'] }
-  /** Written before the one authentication attempt is made. */
-  | { readonly type: 'authenticating'; readonly username: string; readonly method: string }
-  /** The device has accepted the login. */
-  | { readonly type: 'authenticated' }
+  /** Written before the one authentication attempt is made: at the device, or at a jump host on the way to it. */
+  | (Attempt & { readonly type: 'authenticating' })
+  /** The device, or that jump host, has accepted the login. */
+  | { readonly type: 'authenticated'; readonly hop?: HopLogin }
   | { readonly type: 'ready'; readonly facts: SessionFacts }
   /** The device's service list, as a test reads it. */
   | { readonly type: 'listed'; readonly services: readonly ServiceState[] }
@@ -183,7 +183,7 @@ export interface Operation {
   readonly lastState: string | null
   readonly facts: SessionFacts | null
   /** An attempt to authenticate is under way, or its answer was lost with the daemon. */
-  readonly authenticating: { readonly username: string; readonly method: string } | null
+  readonly authenticating: Attempt | null
   readonly baseline: {
     readonly service: ServiceState
     readonly started: readonly string[]
@@ -302,8 +302,10 @@ function change(operation: Operation, event: OperationEvent, at: number): Partia
       const value = `pinned on first sight: ${event.hostKey.type} ${event.hostKey.fingerprint}`
       return { evidence: [...operation.evidence, { at, what: FIRST_SIGHT, value }], lastDeviceAt: at }
     }
-    case 'authenticating':
-      return { authenticating: { username: event.username, method: event.method } }
+    case 'authenticating': {
+      const { type: _, ...authenticating } = event
+      return { authenticating }
+    }
     case 'authenticated':
       return { authenticating: null, lastDeviceAt: at }
     case 'ready': {

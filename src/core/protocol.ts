@@ -1,4 +1,13 @@
-import type { AlgorithmProfile, Connection, Hold, HostKey, HostKeyType, Platform, Timings } from './connection.ts'
+import type {
+  AlgorithmProfile,
+  Connection,
+  Hold,
+  HostKey,
+  HostKeyType,
+  Platform,
+  Timings,
+  ShownKey,
+} from './connection.ts'
 import type { ServiceState } from './device.ts'
 import type { ErrorInfo } from './errors.ts'
 import type { Operation, OperationType, RecordedEvent, SettledStatus } from './operation.ts'
@@ -154,6 +163,8 @@ export interface ConnectionInput {
   readonly echo?: boolean
   readonly enter?: 'cr' | 'lf'
   readonly sudo?: boolean
+  /** The jump host, by name or number; null: none. */
+  readonly via?: string | null
   readonly timings?: Partial<Timings>
 }
 
@@ -300,7 +311,7 @@ export interface ClientToServerEvents {
   'connection:import': Request<ImportRequest, { added: number; changed: number } | null>
   'connection:remove': Request<{ id: number }, ConnectionView>
   /** Reads the device's host key, with `types` one of these types; `bits` of an RSA key. No credential leaves. */
-  'connection:host-key': Request<{ id: number; types?: readonly HostKeyType[] }, HostKey & { bits: number | null }>
+  'connection:host-key': Request<{ id: number; types?: readonly HostKeyType[] }, ShownKey>
   /** Pins a key. In place of another one only when `replaces` is the fingerprint that is pinned at that moment. */
   'connection:trust': Request<{ id: number; hostKey: HostKey; replaces?: string }, ConnectionView>
   /** Keeps hands off until somebody releases it: no work begins there. What runs goes on. */

@@ -67,6 +67,7 @@ const optional = {
   echo: z.boolean(),
   enter: z.enum(['cr', 'lf']),
   sudo: z.boolean(),
+  via: line(63, 'the jump host').nullable(),
   timings,
 }
 

@@ -1,5 +1,5 @@
 import { writeSync } from 'node:fs'
-import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 
@@ -18,7 +18,7 @@ export function failpoint(name: string, about?: () => string): void {
 }
 
 /** Failpoints around every packet that leaves on this socket. */
-export function failpointsAroundWrites(socket: Socket): void {
+export function failpointsAroundWrites(socket: Duplex): void {
   if (globalThis.VOSCTL_FAULTS) {
     const write = socket.write.bind(socket) as (...words: unknown[]) => boolean
     socket.write = (...words: unknown[]) => {

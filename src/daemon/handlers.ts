@@ -1,10 +1,20 @@
 import { randomUUID, type KeyObject } from 'node:crypto'
 import os from 'node:os'
-import { deviceKey, problemOfAlgorithms, type Connection } from '../core/connection.ts'
+import { deviceKey, problemOfAlgorithms, type Connection, type ShownKey } from '../core/connection.ts'
 import type { ServiceState } from '../core/device.ts'
 import { VosError } from '../core/errors.ts'
-import { isSettled } from '../core/operation.ts'
-import type { ConnectionInput, ConnectionView, DaemonInfo, ReplyOf, RequestName, RequestOf } from '../core/protocol.ts'
+import { isSettled, type Operation } from '../core/operation.ts'
+import type {
+  ConnectionInput,
+  ConnectionView,
+  DaemonInfo,
+  ReplyOf,
+  RequestName,
+  RequestOf,
+  StartRequest,
+} from '../core/protocol.ts'
+import { readHostKeyBehind } from '../core/recipes/read-host-key.ts'
+import type { Recipe } from '../core/recipes/steps.ts'
 import { problemOf } from '../core/schemas.ts'
 import { chainPage, createVerifier } from './history.ts'
 import { collectParts, checkPlanned } from './import.ts'
@@ -55,8 +65,10 @@ export function createHandlers(options: HandlerOptions): Handlers {
   const idle = (id: number, what: string): void => {
     const connection = connections.get(id)
     const { name } = connection
-    if (!manager.isBusy(connection)) return
-    throw new VosError('connection_in_use', `${name} cannot be ${what} while work is active on it.`, {
+    const busy = [connection, ...connections.behind(id)].find((one) => manager.isBusy(one))
+    if (!busy) return
+    const where = busy.id === id ? 'on it' : `on ${busy.name}, which is reached through it`
+    throw new VosError('connection_in_use', `${name} cannot be ${what} while work is active ${where}.`, {
       hint: 'Wait for it: vosctl ps',
     })
   }
@@ -65,6 +77,14 @@ export function createHandlers(options: HandlerOptions): Handlers {
   const free = (id: number): void => {
     const connection = connections.get(id)
     const { name } = connection
+    const behind = connections.list().filter(({ via }) => via === id)
+    if (behind.length > 0) {
+      const names = behind.map((one) => one.name).join(', ')
+      const verb = behind.length === 1 ? 'is' : 'are'
+      throw new VosError('connection_in_use', `${name} cannot be removed: ${names} ${verb} reached through it.`, {
+        hint: `First: vosctl connections edit ${behind[0]?.name} --no-via`,
+      })
+    }
     const unknown = manager.unacknowledged(connection)
     const why = unknown ? `the outcome of ${unknown.id} is unknown` : connections.hold(id) ? 'it is on hold' : null
     if (why === null) return
@@ -83,7 +103,21 @@ export function createHandlers(options: HandlerOptions): Handlers {
 
   const edit = (id: number, change: Partial<ConnectionInput>): Connection => {
     refuseAlgorithms(connections.get(id), change, now())
+    const behind = connections.behind(id)
     const connection = connections.edit(id, change)
+    for (const before of behind) {
+      // The address of a jump host is part of what is behind it: what is held there, and what is not known, stays so.
+      const [from, to] = [before, connections.get(before.id)].map(deviceKey)
+      if (from === undefined || to === undefined || from === to) continue
+      const unknown = manager.unacknowledged(before)
+      if (unknown) {
+        const what = `the outcome of ${unknown.id} on ${before.name}, which is reached through it, is unknown`
+        throw new VosError('connection_in_use', `${connection.name} cannot be led elsewhere: ${what}.`, {
+          hint: `Look at the device: vosctl verify ${unknown.id}`,
+        })
+      }
+      operations.moveLoginHolds(from, to)
+    }
     // Another key is a person's answer to a login that was refused.
     if (change.keyPath !== undefined) releaseLogin(connection)
     return connection
@@ -105,10 +139,23 @@ export function createHandlers(options: HandlerOptions): Handlers {
     'history:verify': ({ heads }) => verifyHistory(heads ?? []),
 
     'connection:list': () => connections.list().map(view),
-    'connection:add': (input) => view(store.write(() => add(input))),
+    'connection:add': (input) =>
+      view(
+        store.write(() => {
+          const { id } = add(input)
+          connections.checkWay(id)
+          return connections.get(id)
+        }),
+      ),
     'connection:edit': ({ id, change }) => {
       idle(id, 'changed')
-      return view(store.write(() => edit(id, change)))
+      return view(
+        store.write(() => {
+          const connection = edit(id, change)
+          connections.checkWay(id)
+          return connection
+        }),
+      )
     },
     'connection:check': ({ rows }) => rows.map(problemOf),
     'connection:import': (request) => {
@@ -119,13 +166,15 @@ export function createHandlers(options: HandlerOptions): Handlers {
         idle(id, 'changed')
       }
       return store.write(() => {
-        for (const { id, change } of all.edit) {
-          const { hostKey, ...rest } = change
-          edit(id, rest)
-          if (hostKey) connections.pin(id, hostKey)
-        }
-        for (const { hostKey, ...input } of all.add) {
-          const { id } = add(input)
+        // A jump host may stand anywhere in the file: the ways come last, when all are there, and the keys after them.
+        const added = all.add.map(({ via = null, hostKey, ...input }) => {
+          return { id: add(input).id, hostKey, rest: { via } }
+        })
+        const changed = all.edit.map(({ id, change: { hostKey, ...rest } }) => ({ id, hostKey, rest }))
+        const rows = [...added, ...changed]
+        for (const { id, rest } of rows) edit(id, rest)
+        for (const { id, hostKey } of rows) {
+          connections.checkWay(id)
           if (hostKey) connections.pin(id, hostKey)
         }
         return { added: all.add.length, changed: all.edit.length }
@@ -139,6 +188,7 @@ export function createHandlers(options: HandlerOptions): Handlers {
     'connection:host-key': async ({ id, types }) => {
       const connection = connections.get(id)
       manager.checkHold(connection)
+      if (connection.via !== null) return await readKeyThrough(connection.via, { behind: connection, types }, manager)
       const { name, host, port, algorithms, algorithmsUntil } = connection
       const target = { name, host, port, algorithms, algorithmsUntil, timings: timingsOf(connection) }
       return readHostKey(target, AbortSignal.timeout(timingsOf(connection).commandMs), types)
@@ -223,22 +273,44 @@ async function readServices(
   manager: Manager,
   operations: OperationTable,
 ): Promise<readonly ServiceState[]> {
+  const { id, error, message } = await runTest(manager, connectionId, { createdBy, despiteLoginHold })
+  const listed = operations.events(id, 0, 100).find(({ event }) => event.type === 'listed')
+  if (listed?.event.type === 'listed') return listed.event.services
+  throw error ? VosError.fromInfo(error) : new VosError('interrupted', message)
+}
+
+/** A test of the jump host, which then reads the key of what is behind it: its login too has one road. */
+async function readKeyThrough(
+  hop: number,
+  target: { readonly behind: Connection; readonly types?: readonly string[] | undefined },
+  manager: Manager,
+): Promise<ShownKey> {
+  let key: ShownKey | undefined
+  const found = (shown: ShownKey) => (key = shown)
+  const { behind } = target
+  const request = { createdBy: os.userInfo().username, reason: `to read the host key of ${behind.name}` }
+  const ended = await runTest(manager, hop, request, (device, operation) =>
+    readHostKeyBehind(device, operation, target, found),
+  )
+  if (key) return key
+  throw ended.error ? VosError.fromInfo(ended.error) : new VosError('interrupted', ended.message)
+}
+
+/** A test on behalf of another request, to its end. */
+async function runTest(
+  manager: Manager,
+  connectionId: number,
+  more: Pick<StartRequest, 'createdBy'> & Partial<StartRequest>,
+  recipe?: Recipe,
+): Promise<Operation> {
   const { promise: ended, resolve } = Promise.withResolvers<void>()
-  const started = manager.start({
-    requestId: randomUUID(),
-    operationType: 'ssh_test',
-    connectionIds: [connectionId],
-    createdBy,
-    despiteLoginHold,
-  })
+  const request = { operationType: 'ssh_test', connectionIds: [connectionId], ...more } as const
+  const started = manager.start({ requestId: randomUUID(), ...request }, recipe)
   const id = started.operations[0]?.id ?? ''
   const stop = manager.onEvent((_, operation) => {
     if (operation.id === id && isSettled(operation)) resolve()
   })
   await ended
   stop()
-  const listed = operations.events(id, 0, 100).find(({ event }) => event.type === 'listed')
-  if (listed?.event.type === 'listed') return listed.event.services
-  const { error, message } = manager.get(id)
-  throw error ? VosError.fromInfo(error) : new VosError('interrupted', message)
+  return manager.get(id)
 }

@@ -34,11 +34,21 @@ export class Slots {
   }
 
   async use<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
-    await this.#enter(signal)
+    const leave = await this.enter(signal)
     try {
       return await work()
     } finally {
-      this.#leave()
+      leave()
+    }
+  }
+
+  /** Resolves to the function that gives the place back; to call it twice is to call it once. */
+  async enter(signal: AbortSignal): Promise<() => void> {
+    await this.#enter(signal)
+    let isIn = true
+    return () => {
+      if (isIn) this.#leave()
+      isIn = false
     }
   }
 

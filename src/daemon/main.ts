@@ -2,6 +2,7 @@ import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
+import type { Connection } from '../core/connection.ts'
 import { exitStatus, exitStatusOf, VosError } from '../core/errors.ts'
 import { masked } from '../core/masks.ts'
 import { isSettled } from '../core/operation.ts'
@@ -90,8 +91,8 @@ async function main(): Promise<void> {
   const manager = new Manager({
     store,
     openDevice: (request) => {
-      const read = async () => {
-        const secret = await readSecret(request.connection)
+      const read = async (connection: Connection) => {
+        const secret = await readSecret(connection)
         if (secret.type === 'password') request.conceal?.(secret.password)
         return secret
       }

@@ -33,7 +33,7 @@ import { sshTest } from '../core/recipes/ssh-test.ts'
 import type { Recipe } from '../core/recipes/steps.ts'
 import { verify } from '../core/recipes/verify.ts'
 import { noCredential } from './devices/credential-kind.ts'
-import type { DeviceRequest } from './devices/device-request.ts'
+import type { DeviceRequest, HopRequest } from './devices/device-request.ts'
 import { execute } from './executor.ts'
 import { LoginGate, Slots } from './login-gate.ts'
 import { createBatchId, createOperationId } from './operation-id.ts'
@@ -53,6 +53,8 @@ const BOARD_MS = 5 * 60_000
 const MAX_ACTIVE = 1000
 /** Handshakes at once: more would stall the event loop and overflow the listeners' backlogs, and gain nothing. */
 const MAX_CONNECTING = 16
+/** Who has not logged in yet at one jump host: OpenSSH begins to turn connections away at ten (MaxStartups). */
+const MAX_AT_HOP = 5
 /** Device lines kept for each operation; what follows is counted. */
 const MAX_LINES = 2000
 /** A clock that is disciplined gently never differs by more between two events. */
@@ -106,6 +108,9 @@ export class Manager {
   readonly #listeners = new Set<(recorded: RecordedEvent, operation: Operation) => void>()
   readonly #gate = new LoginGate()
   readonly #slots = new Slots(MAX_CONNECTING)
+  readonly #hopSlots = new Map<string, Slots>()
+  /** Of what was accepted with work of its own. */
+  readonly #ownRecipes = new Map<string, Recipe>()
   #recovering = false
   #draining = false
   #sweep: NodeJS.Timeout | undefined
@@ -145,9 +150,10 @@ export class Manager {
 
   /**
    * Takes on work. When this returns, every new operation is on disk.
+   * @param recipe in place of the one of its type, for as long as this daemon lives
    * @throws RefusedError when a target cannot be worked on; then nothing was started anywhere.
    */
-  start(request: StartRequest): StartResult {
+  start(request: StartRequest, recipe?: Recipe): StartResult {
     const known = this.#store.operations.request(request.requestId) as RememberedResult | null
     const asked = digest(request)
     // What an older vosctl remembers does not say what it was.
@@ -167,6 +173,7 @@ export class Manager {
       throw new VosError('too_many_operations', `No more than ${MAX_ACTIVE} operations can be active at once.`)
     }
     const recorded = this.#accept(request, asked, free, attached, skipped)
+    if (recipe) for (const { operation } of recorded.events) this.#ownRecipes.set(operation.id, recipe)
     const monotonic = this.#monotonic?.() ?? 0
     for (const one of recorded.events) {
       this.#clocks.set(one.operation.id, { wall: one.recorded.at, monotonic })
@@ -273,6 +280,12 @@ export class Manager {
     const { name } = connection
     const hold = this.#hold(connection)
     if (hold) return { ...hold.toInfo(), ...about }
+    if (connection.via !== null) {
+      // Whoever goes through it does there what a test does.
+      const hop = this.#store.connections.get(connection.via)
+      const found = this.#obstacle({ operationType: 'ssh_test' }, hop)
+      if (found) return { ...found, message: `${name} is reached through ${hop.name}: ${found.message}`, ...about }
+    }
     const loginHold = this.loginHold(connection)
     if (loginHold && !request.despiteLoginHold)
       return { ...loginHeld(connection, loginHold.message).toInfo(), ...about }
@@ -465,8 +478,10 @@ export class Manager {
 
   /** @throws VosError `on_hold` when somebody keeps hands off this device */
   checkHold(connection: Connection): void {
-    const hold = this.#hold(connection)
-    if (hold) throw hold
+    for (const one of [...connection.hops.map(({ id }) => this.#store.connections.get(id)), connection]) {
+      const hold = this.#hold(one)
+      if (hold) throw hold
+    }
   }
 
   /** The operation whose unknown outcome keeps this device claimed. */
@@ -556,7 +571,8 @@ export class Manager {
   }
 
   #start(operation: Operation): void {
-    const recipe = operation.type === 'verify' ? this.#look(operation) : RECIPES[operation.type]
+    const known = operation.type === 'verify' ? this.#look(operation) : RECIPES[operation.type]
+    const recipe = this.#ownRecipes.get(operation.id) ?? known
     if (!recipe) throw new Error(`no recipe for ${operation.type}`)
     this.#run(operation, recipe)
   }
@@ -633,6 +649,7 @@ export class Manager {
         device: this.#openDevice({
           connection,
           timings: timingsOf(connection),
+          hops: connection.hops.map(({ id }) => this.#hopRequest(this.#store.connections.get(id))),
           signal,
           inTurn: (handshake) => this.#slots.use(handshake, signal),
           conceal,
@@ -643,11 +660,12 @@ export class Manager {
           // Before the first byte, because somebody may have said "hands off" since this was accepted.
           if (event.type === 'connecting') this.#checkTurn(before, connection)
           if (event.type !== 'authenticating') return
-          leaveGate = await this.#gate.enter(`${before.device} ${event.username}`, signal)
-          const loginHold = this.#store.operations.loginHold(before.device, event.username)
+          const device = event.hop?.device ?? before.device
+          leaveGate = await this.#gate.enter(`${device} ${event.username}`, signal)
+          const loginHold = this.#store.operations.loginHold(device, event.username)
           if (loginHold && this.#despiteLoginHold.get(before.id) !== loginHold.operationId)
-            throw loginHeld(connection, loginHold.message)
-          const refused = this.#refusedInBatch(before, connection)
+            throw loginHeld(event.hop ? this.#store.connections.get(event.hop.id) : connection, loginHold.message)
+          const refused = event.hop ? undefined : this.#refusedInBatch(before, connection)
           if (refused) throw loginHeld(connection, `it was refused by ${refused.connection.name}, in this batch`)
         },
         record: (before, event) => {
@@ -668,11 +686,28 @@ export class Manager {
     const connections = this.#store.connections.list()
     const isSameLogin = (one: Operation) => {
       const other = connections.find(({ id }) => id === one.connection.id)
-      return other?.username === username && isDeepStrictEqual(other.credential, credential)
+      const isSame = other?.username === username && isDeepStrictEqual(other.credential, credential)
+      // A jump host may have refused its own login.
+      return isSame && this.#store.operations.loginHold(one.device, username)?.operationId === one.id
     }
     return this.board().find(
       (one) => one.batch?.id === batch.id && BAD_CREDENTIAL.includes(one.error?.code ?? 'bug') && isSameLogin(one),
     )
+  }
+
+  #hopRequest(hop: Connection): HopRequest {
+    const key = deviceKey(hop)
+    const slots = this.#hopSlots.get(key) ?? new Slots(MAX_AT_HOP)
+    this.#hopSlots.set(key, slots)
+    const enter = async (signal: AbortSignal) => {
+      const leave = await slots.enter(signal)
+      // It may have refused somebody else meanwhile.
+      const loginHold = this.loginHold(hop)
+      if (!loginHold) return leave
+      leave()
+      throw loginHeld(hop, loginHold.message)
+    }
+    return { connection: hop, timings: timingsOf(hop), enter }
   }
 
   /** @throws VosError when something stands in the way that was not there when it was accepted */
@@ -803,19 +838,21 @@ export class Manager {
    */
   #keepLoginHold(before: Operation, event: OperationEvent, at: number, username?: string): void {
     const { operations } = this.#store
-    const { device } = before
+    const attempt = event.type === 'authenticating' ? event : before.authenticating
+    const device = attempt?.hop?.device ?? before.device
+    username = attempt?.username ?? username
     if (event.type === 'settled' && event.error?.code === 'password_expired' && username !== undefined) {
       operations.setLoginHold(device, username, { since: at, operationId: before.id, message: event.message })
       return
     }
+    if (!attempt || username === undefined) return
     if (event.type === 'authenticating') {
-      const hold = operations.loginHold(device, event.username)
+      const hold = operations.loginHold(device, username)
       if (hold) this.#holdBefore.set(before.id, hold)
-      operations.setLoginHold(device, event.username, { since: at, operationId: before.id, message: NO_ANSWER })
+      else this.#holdBefore.delete(before.id)
+      operations.setLoginHold(device, username, { since: at, operationId: before.id, message: NO_ANSWER })
       return
     }
-    if (!before.authenticating) return
-    username = before.authenticating.username
     if (event.type === 'authenticated') return operations.clearLoginHold(device, username)
     // A recipe begins to look anew only when the link was gone before the attempt.
     const code = event.type === 'settled' ? event.error?.code : event.type === 'reconciling' ? 'connection_lost' : null
@@ -852,6 +889,7 @@ export class Manager {
       this.#clocks.delete(operation.id)
       this.#holdBefore.delete(operation.id)
       this.#despiteLoginHold.delete(operation.id)
+      this.#ownRecipes.delete(operation.id)
       this.#forgetLate(operation.id)
       this.#sweep ??= this.#sweepIn(BOARD_MS)
     }

@@ -99,6 +99,11 @@ describe('what may come next', () => {
     expect(words('-')).toContain('--version')
   })
 
+  it('is a connection where a flag names one', () => {
+    const named = NAMES.connections.map(({ name }) => name)
+    expect(words('connections edit x --via ').toSorted()).toEqual(named.toSorted())
+  })
+
   it('is a file where a flag names one', () => {
     for (const line of ['connections add x --key ', 'ps --state-dir ', 'ps --state-dir=/'])
       expect(candidates(line.split(' '), () => NAMES)).toEqual({ words: [], files: true })

@@ -3,7 +3,7 @@ import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { checkLines, fail, ok, statusOf, toCheckJson, warn } from '../../src/cli/doctor/check.ts'
 import { checkCompletion } from '../../src/cli/doctor/completion.ts'
-import { checkClock, checkConnections, checkKeyFiles, checkLeniency } from '../../src/cli/doctor/house.ts'
+import { checkClock, checkConnections, checkKeyFiles, checkLeniency, checkWays } from '../../src/cli/doctor/house.ts'
 import { checkProduction } from '../../src/cli/doctor/installation.ts'
 import { checkOneStore, checkStateDirectory, judgeFileSystem } from '../../src/cli/doctor/state-directory.ts'
 import { checkLocale, checkTerminal, tmuxWords } from '../../src/cli/doctor/terminal.ts'
@@ -18,6 +18,37 @@ const connection = (name: string, more: Partial<ConnectionView>) =>
     credential: { type: 'sealed' },
     ...more,
   }) as unknown as ConnectionView
+
+describe('the ways to connections', () => {
+  const bastion = { id: 1, host: 'bastion', port: 22, via: null, hops: [], hold: null, loginHold: null }
+  const hops = [{ id: 1, name: 'bastion', host: 'bastion', port: 22 }]
+  const key = (fingerprint: string) => ({ hostKey: { type: 'ssh-ed25519', fingerprint } })
+  const cucm = { id: 2, host: '10.0.0.1', port: 22, via: 1, hops, ...key('SHA256:y') }
+  const check = (one: object, ...others: readonly object[]) =>
+    checkWays([connection('bastion', one), connection('cucm', cucm), ...others.map((more) => connection('twin', more))])
+
+  it('are nothing to speak of without jump hosts', () => {
+    expect(checkWays([connection('bastion', bastion)])).toEqual([])
+  })
+
+  it('are shut when the jump host is', () => {
+    expect(check(bastion)).toMatchObject([{ level: 'ok', message: '1 reached through bastion' }])
+    expect(check({ ...bastion, hold: { by: 'bob' } })).toMatchObject([
+      { level: 'warn', message: '1 connection is reached through bastion, which is on hold' },
+    ])
+    expect(check({ ...bastion, loginHold: { message: 'refused' } })).toMatchObject([
+      { level: 'warn', fix: 'vosctl credentials set bastion' },
+    ])
+  })
+
+  it('are two to one machine when two of them show its key', () => {
+    const direct = { ...bastion, id: 3, host: '192.0.2.1', ...key('SHA256:y') }
+    expect(check(bastion, direct)).toMatchObject([
+      { level: 'warn', message: expect.stringMatching(/^cucm and twin show one host key on two ways/) as string },
+    ])
+    expect(check(bastion, { ...cucm, id: 3 })).toMatchObject([{ level: 'ok' }])
+  })
+})
 
 describe('a check', () => {
   it('is one line, and what is not ok is followed by what mends it', () => {

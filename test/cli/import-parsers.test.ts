@@ -132,12 +132,22 @@ describe('ssh_config', () => {
   })
 
   it.each([
-    ['Host a\n  ProxyJump b', 'line 1, a: ProxyJump puts another host in between'],
-    ['\nHost a\nHost *\n  ProxyCommand nc %h %p', 'line 2, a: ProxyCommand puts another host in between'],
+    ['Host a\n  ProxyJump root@b', 'line 1, a: ProxyJump is "root@b", and only the name of a host is understood'],
+    ['Host a\n  ProxyJump b,c', 'line 1, a: ProxyJump is "b,c"'],
+    ['Host a\n  ProxyJump b:2222', 'line 1, a: ProxyJump is "b:2222"'],
+    ['\nHost a\nHost *\n  ProxyCommand nc %h %p', 'line 2, a: ProxyCommand runs a command'],
     ['Host a\n HostName %L', 'line 1, a: HostName holds a token'],
     ['Host a\n IdentityFile /x/%C', 'line 1, a: IdentityFile holds a token'],
   ])('%j is rejected', async (text, words) => {
     expect(await rows(text, 'ssh_config')).toEqual([expect.stringContaining(words)])
+  })
+
+  it('leads through the host that ProxyJump names, and not through itself', async () => {
+    expect(await rows('Host a b\n  ProxyJump B\n', 'ssh_config')).toMatchObject([
+      { name: 'a', via: 'B' },
+      { name: 'b' },
+    ])
+    expect((await rows('Host b\n  ProxyJump B\n', 'ssh_config'))[0]).not.toHaveProperty('via')
   })
 
   it.each(['Host a\n  ProxyJump none', 'Host a\n  ProxyCommand none'])('%j logs in directly', async (text) => {

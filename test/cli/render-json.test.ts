@@ -26,6 +26,7 @@ describe('an operation as JSON', () => {
       operation_type: 'service_restart',
       connection: { id: 1, name: 'cucm-pub' },
       device: '10.10.0.10:22',
+      via: [],
       service: 'Cisco Tomcat',
       subject: null,
       created_by: 'alice',

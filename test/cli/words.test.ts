@@ -63,6 +63,8 @@ const CONNECTION: ConnectionView = {
   echo: true,
   enter: 'cr',
   sudo: false,
+  via: null,
+  hops: [],
   timings: {},
   last: null,
   loginHold: null,

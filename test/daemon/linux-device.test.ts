@@ -50,6 +50,8 @@ function newDevice({ connection, timings, ...options }: Changes = {}): LinuxDevi
       echo: true,
       enter: 'cr',
       sudo: false,
+      via: null,
+      hops: [],
       timings: {},
       ...connection,
     },

@@ -48,6 +48,8 @@ describe.skipIf(SSHD === null)('the restart of a service on a Linux server', () 
         echo: true,
         enter: 'cr',
         sudo: false,
+        via: null,
+        hops: [],
         timings: {},
       },
       timings: { ...QUICK, pollMs: 150, pollLimitMs: 2_000, reconnectMs: 3_000 },

@@ -79,6 +79,8 @@ describe('a Linux server that behaves strangely', () => {
         echo: true,
         enter: 'cr',
         sudo: false,
+        via: null,
+        hops: [],
         timings: {},
       },
       timings: { ...QUICK, pollMs: 200, ...timings },

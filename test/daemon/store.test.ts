@@ -5,6 +5,7 @@ import Database from 'better-sqlite3'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { OperationEvent } from '../../src/core/operation.ts'
 import { refuseSecondStore } from '../../src/daemon/lifecycle.ts'
+import { disagreement } from '../../src/daemon/store/damage.ts'
 import { countConnections, migrate, openDatabase } from '../../src/daemon/store/database.ts'
 import { MIGRATIONS } from '../../src/daemon/store/migrations.ts'
 import { quantile } from '../../src/daemon/store/operations.ts'
@@ -170,6 +171,29 @@ describe('the database file', () => {
     expect(table.events('r-1', 0, 9).at(-1)?.event).toEqual(event)
     const value = `pinned on first sight: ssh-ed25519 ${FACTS.hostKey.fingerprint}`
     expect(table.events('r-1', 0, 9).at(-2)?.event).toEqual({ type: 'evidence', what: 'host key', value })
+  })
+
+  it('leaves to an older vosctl, which knows no jump hosts, what is claimed and held under the address alone', () => {
+    const { db, file } = open()
+    const house = new Store(db, (error) => expect.fail(error.message))
+    const table = house.operations
+    const device = '10.0.0.1:22 via bastion:22'
+    house.write(() => {
+      house.connections.add({ ...CUCM, name: 'bastion', host: 'bastion' }, 0)
+      house.connections.add({ ...CUCM, host: '10.0.0.1', via: 'BASTION' }, 0)
+      const { operation } = table.insert('r-1', { ...ACCEPTED, connection: { id: 2, name: 'cucm-pub' }, device }, 1)
+      const hop = { id: 1, name: 'bastion', device: 'bastion:22' }
+      const begun = table.append(operation, { type: 'connecting' }, 2).operation
+      table.append(begun, { type: 'authenticating', username: 'jump', method: 'publickey', hop }, 3)
+      table.setLoginHold(device, 'admin', { since: 1, operationId: 'r-0', message: 'refused' })
+    })
+    expect(disagreement(db)).toBeUndefined()
+    migrate(db, 3, file)
+    expect(disagreement(db)).toBeUndefined()
+    expect(table.board()).toMatchObject([{ device: '10.0.0.1:22', authenticating: { username: 'jump' } }])
+    expect(table.board()[0]?.authenticating).not.toHaveProperty('hop')
+    expect(table.loginHold('10.0.0.1:22', 'admin')).toMatchObject({ operationId: 'r-0' })
+    expect(() => house.write(() => table.insert('r-2', { ...ACCEPTED, device: '10.0.0.1:22' }, 4))).toThrow('UNIQUE')
   })
 
   it('compiles a statement once, however often it runs', () => {

@@ -105,6 +105,8 @@ export function deviceFor(
     echo: true,
     enter: 'cr',
     sudo: false,
+    via: null,
+    hops: [],
     timings: {},
     ...setting.connection,
   }

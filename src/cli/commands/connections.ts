@@ -33,12 +33,13 @@ export interface ConnectionOptions {
   readonly echo?: boolean
   readonly enter?: 'cr' | 'lf'
   readonly sudo?: boolean
+  readonly via?: string | false
   readonly timing?: Partial<Timings>
 }
 
 /** What was said, in the daemon's words; what was not said is not in it. */
 export function toChange(options: ConnectionOptions): Partial<ConnectionInput> {
-  const { name, host, port, username, platform, service, key, echo, enter, sudo, timing } = options
+  const { name, host, port, username, platform, service, key, echo, enter, sudo, via, timing } = options
   const { acceptNew, algorithms, reason, until } = options
   return {
     ...(name === undefined ? {} : { name }),
@@ -57,6 +58,7 @@ export function toChange(options: ConnectionOptions): Partial<ConnectionInput> {
     ...(echo === undefined ? {} : { echo }),
     ...(enter === undefined ? {} : { enter }),
     ...(sudo === undefined ? {} : { sudo }),
+    ...(via === undefined ? {} : { via: via === false || via === 'none' ? null : via }),
     ...(timing === undefined ? {} : { timings: timing }),
   }
 }

@@ -124,6 +124,7 @@ function flagCandidate({ flag, means }: FlagSpec): Candidate {
 
 function valuesOf({ flag }: FlagSpec, line: Line, names: () => Names): Candidates {
   if (flag.includes('--service ')) return only(services(line, names()))
+  if (flag.startsWith('--via ')) return only(names().connections.map(({ name }) => ({ word: name, about: '' })))
   const value = /<(.+)>$/.exec(flag)?.[1] ?? ''
   if (FILES.includes(value)) return { words: [], files: true }
   return only(alternatives(value).map((word) => ({ word, about: '' })))

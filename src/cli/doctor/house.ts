@@ -1,5 +1,6 @@
 import { lstatSync, statSync } from 'node:fs'
 import path from 'node:path'
+import { deviceKey } from '../../core/connection.ts'
 import { VosError } from '../../core/errors.ts'
 import type { ConnectionView, DaemonInfo } from '../../core/protocol.ts'
 import { VERSION } from '../../core/version.ts'
@@ -44,6 +45,7 @@ async function askDaemon(context: Context, client: Client): Promise<readonly Che
     checkNetwork(info),
     ...checkConnections(connections),
     ...checkLeniency(connections, context.now()),
+    ...checkWays(connections),
     ...checkKeyFiles(connections),
     ...checkSealingKey(context, isSealed),
   ]
@@ -128,6 +130,33 @@ export function checkLeniency(connections: readonly ConnectionView[], now: numbe
       ...(ends === null ? [] : [warn('algorithms', `${name}: ${ends}`, `${edit} --algorithms modern, or --until …`)]),
     ]
   })
+}
+
+/** Whatever keeps a jump host shut keeps all that is behind it shut; and two ways to one machine look like two machines. */
+export function checkWays(connections: readonly ConnectionView[]): readonly Check[] {
+  const id = 'jump-host'
+  const behind = connections.filter(({ via }) => via !== null)
+  const hops = connections.filter((one) => behind.some(({ via }) => via === one.id))
+  const shut = hops.flatMap(({ id: hop, name, credential, hold, loginHold }) => {
+    const count = behind.filter(({ hops }) => hops.some((one) => one.id === hop)).length
+    const what = `${count} ${count === 1 ? 'connection is' : 'connections are'} reached through ${name}`
+    if (hold) return [warn(id, `${what}, which is on hold`, `vosctl release ${quoted(name)}`)]
+    const mend = credential.type === 'sealed' ? 'set' : 'test'
+    if (loginHold) return [warn(id, `${what}, whose login is held`, `vosctl credentials ${mend} ${quoted(name)}`)]
+    return []
+  })
+  const twins = behind.flatMap((one) => {
+    const twin = connections.find(
+      (other) =>
+        other.hostKey?.fingerprint === one.hostKey?.fingerprint && other.hostKey && deviceKey(other) !== deviceKey(one),
+    )
+    if (!twin) return []
+    const what = `${one.name} and ${twin.name} show one host key on two ways: work on one does not exclude work on the other`
+    return [warn(id, what, `If they are one machine: vosctl connections remove ${quoted(one.name)}`)]
+  })
+  const found = [...shut, ...twins]
+  if (found.length > 0 || hops.length === 0) return found
+  return [ok(id, `${behind.length} reached through ${hops.map(({ name }) => name).join(', ')}`)]
 }
 
 /** The daemon refuses a key that is not its user's alone, at the moment of use: in the night, when it is cron that asks. */

@@ -43,8 +43,8 @@ export function toCandidate(row: Row, places: Places): Candidate | Problem {
     if (field === null) return reject(...unknownField(cell.key, name))
     if (lines.has(field)) return reject('is there twice', 'Say it once.')
     lines.set(field, cell.line)
-    // Nothing said; but a connection may have no service.
-    if (cell.value === null && field !== 'service') continue
+    // Nothing said; but a connection may have no service, and no jump host.
+    if (cell.value === null && field !== 'service' && field !== 'via') continue
     const wrong = wrongKind(cell, field)
     if (wrong) return reject(...wrong)
     values[FIELDS[field].input] = toInput(field, cell.value, places)

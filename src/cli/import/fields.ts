@@ -21,6 +21,7 @@ export const FIELDS = {
   echo: { input: 'echo', holds: 'boolean' },
   enter: { input: 'enter', holds: 'text' },
   sudo: { input: 'sudo', holds: 'boolean' },
+  via: { input: 'via', holds: 'text' },
   timings_ms: { input: 'timings', holds: 'map' },
 } as const satisfies Record<string, { input: keyof ImportedConnection; holds: 'text' | 'number' | 'boolean' | 'map' }>
 

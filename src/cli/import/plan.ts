@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { deviceKey, problemOfAlgorithms, toState } from '../../core/connection.ts'
+import { deviceKey, hopsTo, problemOfAlgorithms, toState, type Hop } from '../../core/connection.ts'
 import type { ConnectionView, ImportedConnection, ImportRequest } from '../../core/protocol.ts'
 import { address } from '../connection-words.ts'
 import { clean } from '../renderers/words.ts'
@@ -47,7 +47,7 @@ export function createPlan(rows: readonly (Candidate | Problem)[], connections: 
     else if ('before' in judged) changed.push(judged)
     else added.push(judged)
   }
-  return withTwins({ added, changed, same, rejected }, connections)
+  return withTwins(withoutLost({ added, changed, same, rejected }, connections), connections)
 }
 
 /** A name that an earlier row has, be that rejected or not: nobody knows which of the two is meant. */
@@ -95,7 +95,7 @@ function judgeChange(row: Candidate, before: ConnectionView): Change | Problem |
   ) as Partial<ImportedConnection>
   const problem = lenient(row, before, change)
   if (problem) return problem
-  const moved = isSaid('host') || isSaid('port')
+  const moved = isSaid('host') || isSaid('port') || isSaid('via')
   const consequences: string[] = change.acceptNew ? [ACCEPT_NEW] : []
   if (moved && hostKey && values.hostKey) {
     Object.assign(change, { hostKey: values.hostKey })
@@ -107,7 +107,11 @@ function judgeChange(row: Candidate, before: ConnectionView): Change | Problem |
     const then = isSaid('key_path') ? 'the key file takes its place' : `vosctl credentials set ${clean(name)}`
     consequences.push(`its password goes: ${then}`)
   }
-  const old = { ...before, ...(credential.type === 'key' ? { keyPath: credential.path } : {}) }
+  const old = {
+    ...before,
+    via: before.hops.at(-1)?.name ?? null,
+    ...(credential.type === 'key' ? { keyPath: credential.path } : {}),
+  }
   const fields = differing.map((field) => ({
     field,
     from: toText(field, { ...old, hostKey: hostKey ?? undefined } as never) ?? 'none',
@@ -141,6 +145,8 @@ function isSame(field: FieldName, values: Partial<ImportedConnection>, before: C
       return Object.entries(values.timings ?? {}).every(
         ([key, ms]) => before.timings[key as keyof typeof before.timings] === ms,
       )
+    case 'via':
+      return (values.via?.toLowerCase() ?? null) === (before.hops.at(-1)?.name.toLowerCase() ?? null)
     default:
       return values[FIELDS[field].input as 'name'] === before[FIELDS[field].input as 'name']
   }
@@ -163,30 +169,49 @@ function keyWords({ type, fingerprint }: NonNullable<ImportedConnection['hostKey
   return clean(`${type} ${fingerprint}`)
 }
 
+/** Without those whose jump host would be nowhere. */
+function withoutLost(plan: Plan, connections: readonly ConnectionView[]): Plan {
+  const known = new Set([...connections, ...plan.added.map(({ input }) => input)].map(({ name }) => name.toLowerCase()))
+  const isLost = ({ via }: Partial<ImportedConnection>) => typeof via === 'string' && !known.has(via.toLowerCase())
+  const added = plan.added.filter(({ input }) => !isLost(input))
+  const changed = plan.changed.filter(({ change }) => !isLost(change))
+  if (added.length === plan.added.length && changed.length === plan.changed.length) return plan
+  const lost = [
+    ...plan.added.filter(({ input }) => isLost(input)).map(({ line, input }) => ({ line, ...input })),
+    ...plan.changed
+      .filter(({ change }) => isLost(change))
+      .map(({ line, before, change }) => ({ line, ...change, name: before.name })),
+  ]
+  const rejected = lost.map(({ line, name, via }): Problem => {
+    const why = `names ${via}, and there is no such connection, here or in what is imported`
+    return { line, name, field: 'via', why, hint: `Add it first: vosctl connections add ${via}` }
+  })
+  // Those that were reached through one of them are lost now too.
+  return withoutLost({ ...plan, added, changed, rejected: [...plan.rejected, ...rejected] }, connections)
+}
+
 /** Two connections may be one device; whoever reads the plan should know, because work on one excludes work on the other. */
 function withTwins(plan: Plan, connections: readonly ConnectionView[]): Plan {
-  const added = plan.added.map(({ input }) => ({ name: input.name, host: input.host, port: input.port ?? 22 }))
   const changes = new Map(plan.changed.map(({ before, change }) => [before.id, change]))
-  const kept = connections.map((one) => ({ ...one, ...changes.get(one.id) }))
-  const byDevice = new Map<string, string[]>()
-  for (const one of [...kept, ...added]) {
-    byDevice.set(deviceKey(one), [...(byDevice.get(deviceKey(one)) ?? []), one.name])
+  const kept = connections.map((one) => ({ ...one, via: one.hops.at(-1)?.name ?? null, ...changes.get(one.id) }))
+  const added = plan.added.map(({ input }) => ({ id: 0, port: 22, via: null, ...input }))
+  const byName = new Map([...kept, ...added].map((one) => [one.name.toLowerCase(), one]))
+  const find = (name: string) => byName.get(name.toLowerCase())
+  const keyOf = ({ host, port, via }: Omit<Hop, 'id' | 'name'> & { readonly via: string | null }) =>
+    deviceKey({ host, port, hops: hopsTo(via, find) })
+  const byDevice = Map.groupBy(byName.values(), keyOf)
+  const withOthers = <One extends Addition | Change>(one: One, name: string): One => {
+    const self = find(name)
+    const others = (self ? (byDevice.get(keyOf(self)) ?? []) : []).filter((other) => other !== self)
+    if (others.length === 0) return one
+    const words = `it is the same device as ${others.map((other) => clean(other.name)).join(', ')}`
+    return { ...one, consequences: [...one.consequences, words] }
   }
-  const twins = (name: string, place: { readonly host: string; readonly port: number }): string[] => {
-    const others = (byDevice.get(deviceKey(place)) ?? []).filter((other) => other !== name)
-    return others.length === 0 ? [] : [`it is the same device as ${others.map(clean).join(', ')}`]
-  }
+  const moves = ({ change }: Change) => ['host', 'port', 'via'].some((field) => Object.hasOwn(change, field))
   return {
     ...plan,
-    added: plan.added.map((one) => {
-      const { name, host, port = 22 } = one.input
-      return { ...one, consequences: [...one.consequences, ...twins(name, { host, port })] }
-    }),
-    changed: plan.changed.map((one) => {
-      const { name, host, port } = { ...one.before, ...one.change }
-      const moves = host !== one.before.host || port !== one.before.port
-      return moves ? { ...one, consequences: [...one.consequences, ...twins(name, { host, port })] } : one
-    }),
+    added: plan.added.map((one) => withOthers(one, one.input.name)),
+    changed: plan.changed.map((one) => (moves(one) ? withOthers(one, one.before.name) : one)),
   }
 }
 

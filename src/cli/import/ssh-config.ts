@@ -85,10 +85,17 @@ function toRow(alias: string, line: number, found: ReadonlyMap<string, string>, 
     return value === undefined || /^none$/i.test(value) ? undefined : value
   }
   const problem = (field: string, why: string, hint: string): Problem => ({ line, name: alias, field, why, hint })
-  const jump = said('proxyjump') === undefined ? (said('proxycommand') ? 'ProxyCommand' : null) : 'ProxyJump'
-  if (jump) {
-    const why = 'puts another host in between, and vosctl logs in directly only'
-    return { line, cells: [], problem: problem(jump, why, 'Import the others with --skip-rejected.') }
+  const jump = said('proxyjump')
+  // As ssh does: `Host *` names the jump host for the jump host too.
+  const via = jump?.toLowerCase() === alias.toLowerCase() ? undefined : jump
+  if (jump === undefined && said('proxycommand')) {
+    const why = 'runs a command to get there, and vosctl runs none'
+    return { line, cells: [], problem: problem('ProxyCommand', why, 'Name a jump host instead: via.') }
+  }
+  // With a user, a port or a second hop it would be a connection that nobody has named.
+  if (via !== undefined && /[@:,/[]/.test(via)) {
+    const why = `is "${via}", and only the name of a host is understood`
+    return { line, cells: [], problem: problem('ProxyJump', why, 'Give that host a block of its own, and name it.') }
   }
   const host = expand(said('hostname') ?? alias, { h: alias, n: alias })
   const identity = said('identityfile')
@@ -109,6 +116,7 @@ function toRow(alias: string, line: number, found: ReadonlyMap<string, string>, 
       username: user,
       port: port !== undefined && /^[0-9]{1,15}$/.test(port) ? Number(port) : port,
       key_path: key,
+      via,
     }),
     defaults: cells({ host, username: person.name }),
   }

@@ -19,6 +19,8 @@ export function toOperationJson(operation: Operation, now: number): JsonObject {
     operation_type: operation.type,
     connection: operation.connection,
     device: operation.device,
+    // Of the last login; until there was one nobody knows.
+    via: operation.facts && (operation.facts.via ?? []),
     service: text(operation.service),
     subject: operation.subject,
     created_by: text(operation.createdBy),
@@ -134,7 +136,13 @@ function eventFields({ event }: RecordedEvent, operation: Operation): JsonObject
     case 'connecting':
       return { type: 'phase', phase: operation.phase }
     case 'ready':
-      return { type: 'phase', phase: operation.phase, ready: true, login_ms: event.facts.loginMs }
+      return {
+        type: 'phase',
+        phase: operation.phase,
+        ready: true,
+        login_ms: event.facts.loginMs,
+        via: event.facts.via ?? [],
+      }
     case 'dispatching':
       return { type: 'phase', phase: operation.phase, command: text(event.command) }
     case 'stopping':
@@ -147,7 +155,12 @@ function eventFields({ event }: RecordedEvent, operation: Operation): JsonObject
     case 'pinned':
       return { type: 'pinned', host_key: hostKeyJson(event.hostKey) }
     case 'authenticating':
-      return { type: 'authenticating', username: text(event.username), method: event.method }
+      return {
+        type: 'authenticating',
+        username: text(event.username),
+        method: event.method,
+        hop: event.hop?.name ?? null,
+      }
     case 'listed':
       return { type: 'listed', services: event.services.length }
     case 'resolved':
@@ -178,7 +191,7 @@ function eventFields({ event }: RecordedEvent, operation: Operation): JsonObject
         error: event.error ? failureJson(event.error) : null,
       }
     case 'authenticated':
-      return { type: 'authenticated' }
+      return { type: 'authenticated', hop: event.hop?.name ?? null }
     case 'acknowledged':
       return { type: 'acknowledged', by: text(event.by) }
     case 'verified':

@@ -1,7 +1,7 @@
 import type { Device, ServiceState, SessionFacts } from '../device.ts'
 import { FIRST_SIGHT, type Operation } from '../operation.ts'
 import { resolveService } from '../service-name.ts'
-import { logIn, type Steps } from './steps.ts'
+import { logIn, loginWords, type Steps } from './steps.ts'
 
 /** Logs in, reads the service list, touches nothing. */
 export async function* sshTest(device: Device, operation: Operation): Steps {
@@ -19,7 +19,7 @@ export async function* sshTest(device: Device, operation: Operation): Steps {
 function summary(facts: SessionFacts | null, services: readonly ServiceState[], operation: Operation): string {
   const service = operation.baseline?.service
   return [
-    `login ok ${((facts?.loginMs ?? 0) / 1000).toFixed(1)}s`,
+    loginWords(facts),
     operation.evidence.some(({ what }) => what === FIRST_SIGHT) ? 'host key pinned on first sight' : 'host key pinned',
     `${services.length} services`,
     ...(service ? [`"${service.name}" ${service.state}`] : []),

@@ -9,7 +9,7 @@ import {
 } from '../operation.ts'
 import { resolveService } from '../service-name.ts'
 import { downWords, identityChange, listLine, movedWords, serviceDown, STOPPED_READINGS } from './confirm.ts'
-import { logIn, type Steps } from './steps.ts'
+import { logIn, loginWords, type Steps } from './steps.ts'
 
 /** What the daemon knows beside the device. Asked anew each time, because it may change during a look. */
 export interface Known {
@@ -170,7 +170,7 @@ function seen({ facts }: Operation, service: ServiceState | null, known: Known):
     ...(service ? [stateWords(service)] : []),
     ...(subject ? [outcomeWords(subject)] : []),
     ...(open ? [`${open.id} is under way there (${open.phase})`] : []),
-    `login ok ${((facts?.loginMs ?? 0) / 1000).toFixed(1)}s`,
+    loginWords(facts),
     'host key pinned',
   ]
   return { type: 'settled', status: 'completed', message: parts.join(', ') }

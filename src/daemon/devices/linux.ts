@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { HostKey } from '../../core/connection.ts'
+import { DEFAULT_TIMINGS, type Connection, type HostKey, type ShownKey } from '../../core/connection.ts'
 import type { Attempt, Device, Observation, ServiceState, SessionFacts } from '../../core/device.ts'
 import { VosError } from '../../core/errors.ts'
 import { isUnitName, resolveService } from '../../core/service-name.ts'
@@ -154,6 +154,13 @@ export class LinuxDevice implements Device {
     yield* restartUnit({ session, words, baseline, read, watch, timings, signal })
   }
 
+  async hostKeyOf(behind: Connection, types?: readonly string[]): Promise<ShownKey> {
+    const { session } = this.#ready('hostKeyOf()')
+    const { name, host, port, algorithms, algorithmsUntil, timings } = behind
+    const target = { name, host, port, algorithms, algorithmsUntil, timings: { ...DEFAULT_TIMINGS, ...timings } }
+    return await session.readHostKeyBehind(target, this.#options.signal, types)
+  }
+
   async *follow(named: string): AsyncGenerator<readonly ServiceState[]> {
     const { timings, signal } = this.#options
     const until = performance.now() + timings.pollLimitMs
@@ -201,10 +208,11 @@ export class LinuxDevice implements Device {
   }
 
   async #dial(signal: AbortSignal): Promise<{ readonly session: SshSession; readonly beganAt: number }> {
-    const { connection, timings } = this.#options
+    const { connection, timings, through } = this.#options
     const beganAt = performance.now()
     const hostKey = connection.hostKey ?? this.#firstSight
-    return { session: await SshSession.connect({ ...connection, hostKey, timings }, signal), beganAt }
+    const way = through && { through: through() }
+    return { session: await SshSession.connect({ ...connection, hostKey, timings, ...way }, signal), beganAt }
   }
 
   #ready(what: string): Extract<State, { readonly at: 'ready' }> {

@@ -8,6 +8,8 @@ export interface Peer {
   readonly name: string
   readonly host: string
   readonly port: number
+  /** The jump host from which it is reached. */
+  readonly through?: { readonly peer: Peer }
 }
 
 /** How far a link has come; it decides what an end of the connection means. */
@@ -20,6 +22,10 @@ export type Cause =
   | { readonly type: 'disconnect'; readonly words: string }
   | { readonly type: 'protocol'; readonly words: string }
   | { readonly type: 'keepalive' }
+  /** The jump host opened no way: it may not, or it could not. */
+  | { readonly type: 'forward'; readonly isForbidden: boolean; readonly words: string }
+  /** The link to the jump host has ended; its own words. */
+  | { readonly type: 'carrier'; readonly words: string }
 
 const SOCKET_WORDS: Record<string, string> = {
   ECONNREFUSED: 'the connection was refused',
@@ -34,8 +40,8 @@ const SOCKET_WORDS: Record<string, string> = {
 
 const RESET = ['ECONNRESET', 'EPIPE']
 
-export function where({ name, host, port }: Peer): string {
-  return `${name} (${host.includes(':') ? `[${host}]` : host}:${port})`
+export function where({ name, host, port, through }: Peer): string {
+  return `${name} (${host.includes(':') ? `[${host}]` : host}:${port}${through ? ` through ${through.peer.name}` : ''})`
 }
 
 export function unreachable(peer: Peer, code: string): VosError {
@@ -47,9 +53,22 @@ export function unreachable(peer: Peer, code: string): VosError {
   })
 }
 
+/** As seen from the jump host, whose name the peer bears. */
+function unreachableThrough(peer: Peer, { isForbidden, words }: Extract<Cause, { type: 'forward' }>): VosError {
+  const hop = peer.through?.peer.name ?? ''
+  const said = oneLine(words.replace(/^\(SSH\) Channel open failure: /, ''), 120)
+  const what = isForbidden ? `${hop} may not forward to it` : `${hop} cannot connect to it`
+  return new VosError('unreachable', `Cannot reach ${where(peer)}: ${what} ("${said}").`, {
+    hint: isForbidden
+      ? `Allow it in the sshd_config of ${hop}: AllowTcpForwarding, PermitOpen. Nothing was sent.`
+      : `Check the host and the port as ${hop} sees them, then try again. Nothing was sent.`,
+  })
+}
+
 /** Why a link ended by itself. `seen` is what the peer wrote before it identified itself. */
 export function ended(peer: Peer, stage: Stage, cause: Cause, seen = ''): VosError {
-  if (stage === 'tcp') return unreachable(peer, cause.type === 'socket' ? cause.code : '')
+  if (cause.type === 'forward') return unreachableThrough(peer, cause)
+  if (stage === 'tcp' && cause.type !== 'carrier') return unreachable(peer, cause.type === 'socket' ? cause.code : '')
   const why = causeWords(cause)
   if (stage === 'attempt') {
     // Whoever broke it: the attempt has left. It must never be taken for one that was not made.
@@ -60,13 +79,19 @@ export function ended(peer: Peer, stage: Stage, cause: Cause, seen = ''): VosErr
       hint: `The attempt may have counted. Check the credential: vosctl credentials set ${peer.name}`,
     })
   }
-  if (stage === 'ident') {
+  if (stage === 'ident' && cause.type !== 'carrier') {
     const said = seen === '' ? '' : ` It sent: "${oneLine(seen, 120)}".`
     return new VosError('connection_lost', `${where(peer)} did not speak SSH: ${why}.${said}`, {
       hint: 'Check the port; a busy or protected server may also turn connections away.',
     })
   }
-  const when = { 'key-exchange': ' during the key exchange', asking: ' before the login', open: '' }[stage]
+  const when = {
+    tcp: ' before it was made',
+    ident: ' before it was made',
+    'key-exchange': ' during the key exchange',
+    asking: ' before the login',
+    open: '',
+  }[stage]
   return new VosError('connection_lost', `The connection to ${where(peer)} was lost${when}: ${why}.`)
 }
 
@@ -86,7 +111,10 @@ function causeWords(cause: Cause): string {
     case 'disconnect':
       return `the device said "${oneLine(cause.words)}"`
     case 'protocol':
+    case 'forward':
       return oneLine(cause.words)
+    case 'carrier':
+      return oneLine(cause.words, 300).replace(/^The /, 'the ').replace(/\.$/, '')
     case 'keepalive':
       return 'the device stopped answering'
     default:

@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { readKexInit, type KexInit } from './kexinit.ts'
 
 /** No greeting is longer; ssh2 has its own limits for what is. */
@@ -21,14 +21,14 @@ export interface Overheard {
  * (1.17, `parseHeader`).
  * @param found gets the raw identification line (`SSH-2.0-…`) without its end, before ssh2 sees it
  */
-export function watchIdent(socket: Socket, found: (ident: string) => void): Overheard {
+export function watchIdent(socket: Duplex, found: (ident: string) => void): Overheard {
   let held: Buffer = Buffer.alloc(0)
   /** Where the line of the identification ends; -1 until it is there. */
   let identEnd = -1
   let kexInit: KexInit | null = null
   const emit = socket.emit.bind(socket) as Emit
   const stop = (): void => {
-    socket.emit = emit as Socket['emit']
+    socket.emit = emit as Duplex['emit']
     // What is told of it later is its beginning.
     held = Buffer.from(held.subarray(0, MAX_SEEN))
   }
@@ -57,6 +57,6 @@ export function watchIdent(socket: Socket, found: (ident: string) => void): Over
     }
     return emit(event, bytes)
   }
-  socket.emit = listen as Socket['emit']
+  socket.emit = listen as Duplex['emit']
   return { seen: () => held.toString('latin1', 0, MAX_SEEN), kexInit: () => kexInit }
 }

@@ -1,4 +1,5 @@
 import { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { Client, type AuthHandlerMiddleware, type ClientErrorExtensions, type NegotiatedAlgorithms } from 'ssh2'
 import { daysOfOldAlgorithms, type AlgorithmProfile, type HostKey, type Timings } from '../../core/connection.ts'
 import type { Negotiated } from '../../core/device.ts'
@@ -20,6 +21,7 @@ import {
   type Peer,
   type Stage,
 } from './faults.ts'
+import { ForwardedSocket, ForwardError } from './forwarded-socket.ts'
 import { faultOfHostKey, isSameHostKey, rsaBits, toHostKey } from './host-keys.ts'
 import { watchIdent, type Overheard } from './ident.ts'
 
@@ -42,7 +44,11 @@ export interface LinkOptions extends Peer {
   /** Null ends the link right after the key exchange: no authentication request of any kind leaves. */
   readonly authHandler: AuthHandlerMiddleware | null
   readonly keepaliveMs: number
+  /** The link to the jump host that carries this one, logged in; absent for a connection of its own. */
+  readonly through?: Link
 }
+
+type Transport = Duplex & Pick<Socket, 'bytesWritten' | 'destroySoon'>
 
 /**
  * One encrypted connection to a server whose host key matched. Owns the socket, so that it can destroy it: ssh2's own
@@ -58,10 +64,11 @@ export class Link {
 
   readonly #options: LinkOptions
   readonly #signal: AbortSignal
-  readonly #socket = new Socket()
+  readonly #socket: Transport
   readonly #socketGone: Promise<void>
   readonly #resolveClosed: (cause: VosError) => void
   readonly #endListeners = new Set<(reason: unknown) => void>()
+  #leaveCarrier = (): void => {}
   #ended: { readonly reason: unknown } | null = null
   #hostKey: HostKey | null = null
   #hostKeyBits: number | null = null
@@ -90,13 +97,15 @@ export class Link {
 
   private constructor(options: LinkOptions, signal: AbortSignal) {
     this.#options = options
+    this.#socket = options.through ? new ForwardedSocket(options.through) : new Socket()
     this.#signal = signal
     const closed = Promise.withResolvers<VosError>()
     this.closed = closed.promise
     this.#resolveClosed = closed.resolve
     this.#socketGone = new Promise((resolve) => this.#socket.once('close', () => resolve()))
     this.#socket.on('error', (error: NodeJS.ErrnoException) => {
-      if (this.stage === 'tcp') this.#endBy({ type: 'socket', code: error.code ?? '' })
+      if (this.stage !== 'tcp') return
+      this.#endBy(error instanceof ForwardError ? error.why : { type: 'socket', code: error.code ?? '' })
     })
     signal.addEventListener('abort', this.#onAbort, { once: true })
   }
@@ -140,6 +149,10 @@ export class Link {
   /** Bytes handed to the kernel or waiting for it. */
   get bytesWritten(): number {
     return this.#socket.bytesWritten
+  }
+
+  get isBackedUp(): boolean {
+    return this.#socket.writableLength > 0 || (this.#options.through?.isBackedUp ?? false)
   }
 
   /** Waits for `work`, at most `ms`; a timeout ends the whole link. Rejects with whatever ends the link first. */
@@ -197,6 +210,7 @@ export class Link {
     if (this.#ended) return false
     this.#ended = { reason }
     this.#signal.removeEventListener('abort', this.#onAbort)
+    this.#leaveCarrier()
     this.#resolveClosed(
       reason instanceof VosError
         ? reason
@@ -222,17 +236,27 @@ export class Link {
     }
   }
 
+  /** What ends everything ends this link for its own reason. */
+  #onCarrierEnd(reason: unknown): void {
+    if (this.#signal.aborted) this.end(this.#signal.reason)
+    else this.#endBy({ type: 'carrier', words: reason instanceof Error ? reason.message : '' })
+  }
+
   #endBy(cause: Cause): void {
     const scrubbed = 'words' in cause ? { ...cause, words: this.scrub(cause.words) } : cause
     this.end(ended(this.peer, this.stage, scrubbed, this.#overheard?.seen()))
   }
 
   async #connect(): Promise<void> {
-    const { host, port, timings } = this.#options
+    const { host, port, timings, through } = this.#options
+    if (through) this.#leaveCarrier = through.onEnd((reason) => this.#onCarrierEnd(reason))
     const connected = new Promise<void>((resolve) => this.#socket.once('connect', () => resolve()))
-    this.#socket.setNoDelay(true)
     failpoint('connect.before')
-    this.#socket.connect({ host, port, autoSelectFamilyAttemptTimeout: ADDRESS_ATTEMPT_MS })
+    if (this.#socket instanceof ForwardedSocket) this.#socket.connect({ host, port })
+    if (this.#socket instanceof Socket) {
+      this.#socket.setNoDelay(true)
+      this.#socket.connect({ host, port, autoSelectFamilyAttemptTimeout: ADDRESS_ATTEMPT_MS })
+    }
     // Not earlier: `connect` gives the socket its own `write` back.
     failpointsAroundWrites(this.#socket)
     await this.within(connected, timings.connectMs, () => timedOut('connect_timeout', this.peer, timings.connectMs))

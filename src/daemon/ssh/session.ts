@@ -1,4 +1,4 @@
-import type { AlgorithmProfile, HostKey, Timings } from '../../core/connection.ts'
+import type { AlgorithmProfile, HostKey, Timings, ShownKey } from '../../core/connection.ts'
 import type { Negotiated } from '../../core/device.ts'
 import { VosError } from '../../core/errors.ts'
 import { oneLine } from '../../core/text.ts'
@@ -34,6 +34,8 @@ export interface SshTarget extends Peer {
   readonly timings: Timings
   /** Between two signs of life once logged in; three without an answer end the session. 15 s by default. */
   readonly keepaliveMs?: number
+  /** A session with the jump host from which it is reached, logged in; it carries this one and stays open after it. */
+  readonly through?: SshSession
 }
 
 /**
@@ -52,11 +54,22 @@ export class SshSession {
    *   the signal ends the session.
    */
   static async connect(target: SshTarget, signal: AbortSignal): Promise<SshSession> {
-    const { acceptNew, hostKey: pinned, keepaliveMs = KEEPALIVE_MS, timings, username } = target
+    const { acceptNew, hostKey: pinned, keepaliveMs = KEEPALIVE_MS, timings, username, through, ...peer } = target
     signal.throwIfAborted()
     if (!pinned && !acceptNew) throw hostKeyUnpinned(target)
     const authentication = new Authentication(target, username, signsSha1(target.algorithms))
-    const link = await Link.open({ ...target, pinned, keepaliveMs, authHandler: authentication.handler }, signal)
+    const link = await Link.open(
+      {
+        ...peer,
+        pinned,
+        keepaliveMs,
+        timings,
+        username,
+        authHandler: authentication.handler,
+        ...(through && { through: through.#link }),
+      },
+      signal,
+    )
     try {
       authentication.attach(link)
       const offered = await link.within(authentication.offered, timings.loginMs, () =>
@@ -74,6 +87,10 @@ export class SshSession {
     this.#authentication = authentication
     this.#timings = timings
     this.offeredMethods = offered.map((method) => oneLine(method, 64))
+  }
+
+  get peer(): Peer {
+    return this.#link.peer
   }
 
   get hostKey(): HostKey {
@@ -168,6 +185,15 @@ export class SshSession {
     return command
   }
 
+  /** {@link readHostKey} of what is reached from here. */
+  readHostKeyBehind(
+    target: Parameters<typeof readHostKey>[0],
+    signal: AbortSignal,
+    types?: readonly string[],
+  ): Promise<ShownKey> {
+    return readHostKey(target, signal, types, this.#link)
+  }
+
   /** Says goodbye and destroys the socket. Resolves when it is gone; never rejects; idempotent. */
   close(): Promise<void> {
     return this.#link.close()
@@ -196,8 +222,9 @@ export async function readHostKey(
   target: Pick<SshTarget, 'name' | 'host' | 'port' | 'algorithms' | 'algorithmsUntil' | 'timings'>,
   signal: AbortSignal,
   keyTypes?: readonly string[],
-): Promise<HostKey & { readonly bits: number | null }> {
-  const only = keyTypes === undefined ? {} : { keyTypes }
+  through?: Link,
+): Promise<ShownKey> {
+  const only = { ...(keyTypes && { keyTypes }), ...(through && { through }) }
   const options = { ...target, ...only, username: '', pinned: null, authHandler: null, keepaliveMs: 0 }
   const link = await Link.open(options, signal)
   await link.close()

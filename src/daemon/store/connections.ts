@@ -1,4 +1,4 @@
-import { DEFAULT_SERVICE, deviceKey, type Connection, type Hold } from '../../core/connection.ts'
+import { DEFAULT_SERVICE, deviceKey, hopsTo, MAX_HOPS, type Connection, type Hold } from '../../core/connection.ts'
 import { VosError } from '../../core/errors.ts'
 import type { NamedConnection } from '../../core/names.ts'
 import type { ConnectionInput } from '../../core/protocol.ts'
@@ -24,12 +24,13 @@ interface Row {
   echo: number
   enter: Connection['enter']
   sudo: number
+  via: number | null
   timings: string
 }
 
 const COLUMNS = `id, name, host, port, username, platform, service, key_path, sealed_password IS NOT NULL AS sealed,
   host_key_type, host_key_fingerprint, accept_new, algorithms, algorithms_reason, algorithms_until, echo, enter, sudo,
-  timings`
+  via, timings`
 
 /** Names of services that are kept for one connection. */
 const SERVICES_KEPT = 500
@@ -49,7 +50,10 @@ export class ConnectionTable {
   }
 
   list(): Connection[] {
-    return this.#db.prepare<[], Row>(`SELECT ${COLUMNS} FROM connections ORDER BY id`).all().map(fromRow)
+    return this.#db
+      .prepare<[], Row>(`SELECT ${COLUMNS} FROM connections ORDER BY id`)
+      .all()
+      .map((row) => this.#fromRow(row))
   }
 
   /** How many there are, and of how many of them somebody keeps hands off. */
@@ -61,12 +65,48 @@ export class ConnectionTable {
   }
 
   get(id: number): Connection {
-    const row = this.#db.prepare<[number], Row>(`SELECT ${COLUMNS} FROM connections WHERE id = ?`).get(id)
-    if (!row)
-      throw new VosError('unknown_connection', `There is no connection ${id}.`, {
-        hint: 'See: vosctl connections list',
-      })
-    return fromRow(row)
+    const row = this.#row(id)
+    if (!row) throw unknownConnection(String(id))
+    return this.#fromRow(row)
+  }
+
+  /** Everything that is reached through this one, directly or not. */
+  behind(id: number): Connection[] {
+    return this.#db
+      .prepare<[number], number>(
+        `WITH RECURSIVE behind (id, place) AS (
+           SELECT id, 1 FROM connections WHERE via = ?
+           UNION SELECT connections.id, place + 1 FROM connections JOIN behind ON via = behind.id WHERE place <= ${MAX_HOPS})
+         SELECT DISTINCT id FROM behind ORDER BY id`,
+      )
+      .pluck()
+      .all(id)
+      .map((id) => this.get(id))
+  }
+
+  /**
+   * Looks at the way to a connection, and at the ways that lead through it, after a change.
+   * @throws VosError `bad_request` for a circle, too many hops, or a hop that forwards nothing
+   */
+  checkWay(id: number): void {
+    for (const { id: own, name, hops } of [this.get(id), ...this.behind(id)]) {
+      const last = hops.at(-1)
+      if (hops.some((hop) => hop.id === own)) {
+        throw new VosError('bad_request', `${name} would be reached through itself. Nothing was changed.`, {
+          hint: 'See who is reached through whom: vosctl connections list',
+        })
+      }
+      if (hops.length > MAX_HOPS) {
+        throw new VosError('bad_request', `${name} would have more than ${MAX_HOPS} jump hosts. Nothing was changed.`, {
+          hint: 'Name one that is nearer to it.',
+        })
+      }
+      if (last && this.get(last.id).platform === 'vos') {
+        const message = `${last.name} is a VOS appliance, which forwards nothing to ${name}. Nothing was changed.`
+        const hint = `If it is a Linux host: vosctl connections edit ${last.name} --platform linux`
+        throw new VosError('bad_request', message, { hint })
+      }
+    }
   }
 
   add(input: ConnectionInput, at: number): Connection {
@@ -86,6 +126,7 @@ export class ConnectionTable {
       echo: Number(input.echo ?? true),
       enter: input.enter ?? 'cr',
       sudo: Number(input.sudo ?? false),
+      via: this.#idOf(input.via ?? null),
       timings: JSON.stringify(input.timings ?? {}),
       created_at: at,
     }
@@ -98,10 +139,12 @@ export class ConnectionTable {
     return this.get(Number(lastInsertRowid))
   }
 
-  /** Changing host, port or username takes the sealed password away, and a new host or port the pinned host key. */
+  /** Changing host, port, username or way takes the sealed password away, and all but another username the pinned host key. */
   edit(id: number, change: Partial<ConnectionInput>): Connection {
     const before = this.get(id)
+    const via = change.via === undefined ? before.via : this.#idOf(change.via)
     const moved =
+      via !== before.via ||
       (change.host !== undefined && change.host !== before.host) ||
       (change.port !== undefined && change.port !== before.port)
     const otherLogin = moved || (change.username !== undefined && change.username !== before.username)
@@ -114,6 +157,7 @@ export class ConnectionTable {
       ...(change.acceptNew === undefined ? {} : { accept_new: Number(change.acceptNew) }),
       ...(change.echo === undefined ? {} : { echo: Number(change.echo) }),
       ...(change.sudo === undefined ? {} : { sudo: Number(change.sudo) }),
+      ...(via === before.via ? {} : { via }),
       ...(change.timings === undefined ? {} : { timings: JSON.stringify({ ...before.timings, ...change.timings }) }),
       ...(moved ? { host_key_type: null, host_key_fingerprint: null } : {}),
       ...(otherLogin ? { sealed_password: null } : {}),
@@ -136,6 +180,23 @@ export class ConnectionTable {
     this.#forgetServices(id)
     this.#changed()
     return connection
+  }
+
+  /** By name, or by number. */
+  #idOf(word: string | null): number | null {
+    if (word === null) return null
+    const column = /^[0-9]+$/.test(word) ? 'id' : 'name'
+    const id = this.#db.prepare<[string], number>(`SELECT id FROM connections WHERE ${column} = ?`).pluck().get(word)
+    if (id === undefined) throw unknownConnection(`"${word}"`)
+    return id
+  }
+
+  #row(id: number): Row | undefined {
+    return this.#db.prepare<[number], Row>(`SELECT ${COLUMNS} FROM connections WHERE id = ?`).get(id)
+  }
+
+  #fromRow(row: Row): Connection {
+    return { ...fromRow(row), hops: hopsTo(row.via, (id) => this.#row(id)) }
   }
 
   #forgetServices(id: number): void {
@@ -201,13 +262,15 @@ export class ConnectionTable {
   /** The hold on this device, by whichever of its connections it was said. */
   holdOnDevice(connection: Connection): { readonly name: string; readonly hold: Hold } | null {
     const holds = this.#db
-      .prepare<[], Hold & Pick<Connection, 'name' | 'host' | 'port'>>(
-        `SELECT name, host, port, since, created_by AS "by", reason
-         FROM connection_holds JOIN connections ON connections.id = connection_id ORDER BY connections.id`,
+      .prepare<[], Hold & { readonly id: number }>(
+        'SELECT connection_id AS id, since, created_by AS "by", reason FROM connection_holds ORDER BY connection_id',
       )
       .all()
-    const found = holds.find((held) => deviceKey(held) === deviceKey(connection))
-    return found ? { name: found.name, hold: found } : null
+    for (const { id, ...hold } of holds) {
+      const held = this.get(id)
+      if (deviceKey(held) === deviceKey(connection)) return { name: held.name, hold }
+    }
+    return null
   }
 
   /** @throws a constraint error when a hold stands already */
@@ -238,7 +301,7 @@ export class ConnectionTable {
   }
 }
 
-function fromRow(row: Row): Connection {
+function fromRow(row: Row): Omit<Connection, 'hops'> {
   const { key_path, sealed, host_key_type, host_key_fingerprint, echo, sudo, timings, ...others } = row
   const { accept_new, algorithms_reason, algorithms_until, ...rest } = others
   return {
@@ -255,6 +318,10 @@ function fromRow(row: Row): Connection {
     sudo: sudo === 1,
     timings: fromJson(timings, `connection ${row.id}`) as Connection['timings'],
   }
+}
+
+function unknownConnection(what: string): VosError {
+  return new VosError('unknown_connection', `There is no connection ${what}.`, { hint: 'See: vosctl connections list' })
 }
 
 function pick<T extends object, Key extends keyof T>(object: T, keys: readonly Key[]): Partial<Pick<T, Key>> {

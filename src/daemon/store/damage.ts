@@ -1,4 +1,4 @@
-import { deviceKey } from '../../core/connection.ts'
+import { deviceKey, hopsTo, type Hop } from '../../core/connection.ts'
 import { VosError } from '../../core/errors.ts'
 import { apply, isSettled, type Operation, type OperationEvent } from '../../core/operation.ts'
 import type { SqliteDatabase } from './database.ts'
@@ -41,9 +41,12 @@ export function disagreement(db: SqliteDatabase): string | undefined {
   const events = db.prepare<[string], { seq: number; at: number; event: string }>(
     'SELECT seq, at, event FROM operation_events WHERE operation_id = ? ORDER BY seq',
   )
-  const connections = db.prepare<[number], { host: string; port: number }>(
-    'SELECT host, port FROM connections WHERE id = ?',
-  )
+  // All columns: an older house has no jump hosts yet.
+  const connections = db.prepare<[number], Hop & { via?: number | null }>('SELECT * FROM connections WHERE id = ?')
+  const find = (id: number) => {
+    const found = connections.get(id)
+    return found && { ...found, via: found.via ?? null }
+  }
   const rows = db.prepare<[], Row>('SELECT id, status, phase, seq, metadata FROM active_operations').all()
   for (const row of rows) {
     const operation = fromJson(row.metadata, row.id) as Operation
@@ -57,8 +60,9 @@ export function disagreement(db: SqliteDatabase): string | undefined {
       row.phase === operation.phase &&
       row.seq === operation.seq
     // Where work is under way, its connection can be neither removed nor led to another device.
-    const connection = isSameStory && !isSettled(operation) ? connections.get(operation.connection.id) : undefined
-    if (!isSameStory || (!isSettled(operation) && (!connection || deviceKey(connection) !== operation.device))) {
+    const connection = isSameStory && !isSettled(operation) ? find(operation.connection.id) : undefined
+    const device = connection && deviceKey({ ...connection, hops: hopsTo(connection.via, find) })
+    if (!isSameStory || (!isSettled(operation) && device !== operation.device)) {
       return row.id
     }
   }

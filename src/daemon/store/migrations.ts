@@ -22,6 +22,9 @@ const operationColumns = `
     metadata       TEXT NOT NULL,
     created_by     TEXT NOT NULL`
 
+/** Of `10.0.0.1:22 via bastion:22` the beginning. */
+const addressIn = (device: string) => `substr(${device}, 1, instr(${device}, ' via ') - 1)`
+
 /** `user_version` counts the entries that are in. Released entries never change; a new one is added below. */
 export const MIGRATIONS: readonly Migration[] = [
   {
@@ -186,6 +189,7 @@ export const MIGRATIONS: readonly Migration[] = [
     up: `
   -- The connection through which this one is reached.
   ALTER TABLE connections ADD COLUMN via INTEGER REFERENCES connections (id);
+  CREATE INDEX connections_via ON connections (via) WHERE via IS NOT NULL;
   -- A lab's connection, which pins the first host key that it sees.
   ALTER TABLE connections ADD COLUMN accept_new INTEGER NOT NULL DEFAULT 0;
   -- The last day (YYYY-MM-DD) on which old algorithms are allowed.
@@ -219,7 +223,9 @@ export const MIGRATIONS: readonly Migration[] = [
   ) STRICT;
 `,
     fill: beginChain,
-    // An older vosctl knows no event of a key that was pinned on first sight: it becomes plain evidence.
+    // An older vosctl knows no event of a key that was pinned on first sight: it becomes plain evidence. It goes to every
+    // device directly, and what it finds at the address has the pinned key or is refused. What was claimed or held behind
+    // a jump host stays so under the address alone.
     down: `
   DROP TABLE pruned_events;
   DROP TABLE journal_chain;
@@ -229,8 +235,20 @@ export const MIGRATIONS: readonly Migration[] = [
       || (event ->> '$.hostKey.type') || ' ' || (event ->> '$.hostKey.fingerprint'))
     WHERE event ->> '$.type' = 'pinned';
   DROP TABLE tokens;
+  UPDATE OR IGNORE login_holds SET device = ${addressIn('device')} WHERE device LIKE '% via %';
+  UPDATE active_operations SET
+    conflict_key = ${addressIn("metadata ->> '$.device'")} || substr(conflict_key, length(metadata ->> '$.device') + 1),
+    metadata = json_set(metadata, '$.device', ${addressIn("metadata ->> '$.device'")})
+    WHERE metadata ->> '$.device' LIKE '% via %';
+  UPDATE operation_history SET metadata = json_set(metadata, '$.device', ${addressIn("metadata ->> '$.device'")})
+    WHERE metadata ->> '$.device' LIKE '% via %';
+  UPDATE operation_events SET event = json_set(event, '$.device', ${addressIn("event ->> '$.device'")})
+    WHERE seq = 1 AND event ->> '$.device' LIKE '% via %';
+  UPDATE active_operations SET metadata = json_remove(metadata, '$.authenticating.hop');
+  UPDATE operation_events SET event = json_remove(event, '$.hop') WHERE event ->> '$.hop' IS NOT NULL;
   ALTER TABLE connections DROP COLUMN algorithms_until;
   ALTER TABLE connections DROP COLUMN accept_new;
+  DROP INDEX connections_via;
   ALTER TABLE connections DROP COLUMN via;
 `,
   },

@@ -331,6 +331,11 @@ export class OperationTable {
       .run(device, username, hold.since, hold.operationId, hold.message)
   }
 
+  /** The device has another key from now on. */
+  moveLoginHolds(from: string, to: string): void {
+    this.#db.prepare('UPDATE OR REPLACE login_holds SET device = ? WHERE device = ?').run(to, from)
+  }
+
   clearLoginHold(device: string, username: string): void {
     this.#db.prepare('DELETE FROM login_holds WHERE device = ? AND username = ?').run(device, username)
   }

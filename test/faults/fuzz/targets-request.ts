@@ -51,6 +51,7 @@ export const VALID: { readonly [Name in RequestName]: readonly RequestOf<Name>[]
       echo: true,
       enter: 'lf',
       sudo: false,
+      via: 'bastion',
       timings: { quietMs: 100, deadlineMs: 60_000 },
     },
   ],
@@ -84,7 +85,7 @@ export const VALID: { readonly [Name in RequestName]: readonly RequestOf<Name>[]
 }
 
 const CONNECTION_KEYS =
-  'name host port username platform service keyPath algorithms algorithmsReason algorithmsUntil acceptNew echo enter sudo timings'
+  'name host port username platform service keyPath algorithms algorithmsReason algorithmsUntil acceptNew echo enter sudo via timings'
 const TIMING =
   /^(?:connect|ident|keyExchange|login|shell|prompt|quiet|nudge|echo|command|firstState|silenceWarning|silenceLimit|poll|pollLimit|reconnect|deadline)Ms$/
 
@@ -256,7 +257,7 @@ function wrongValue(value: unknown, key = ''): string | undefined {
       const why = wrongValue(each, name)
       if (why !== undefined) return why
     }
-  } else if (value === null && key !== 'service') return `${key} is null`
+  } else if (value === null && key !== 'service' && key !== 'via') return `${key} is null`
   return undefined
 }
 

@@ -218,11 +218,12 @@ export class VosDevice implements Device {
   }
 
   async #dial(signal: AbortSignal): Promise<{ session: SshSession; beganAt: number }> {
-    const { connection, timings, keepaliveMs } = this.#options
+    const { connection, timings, keepaliveMs, through } = this.#options
     const beganAt = performance.now()
     const pace = keepaliveMs === undefined ? {} : { keepaliveMs }
     const hostKey = connection.hostKey ?? this.#firstSight
-    return { session: await SshSession.connect({ ...connection, hostKey, timings, ...pace }, signal), beganAt }
+    const way = through && { through: through() }
+    return { session: await SshSession.connect({ ...connection, hostKey, timings, ...pace, ...way }, signal), beganAt }
   }
 
   /** From the prompt into a command. */
