@@ -134,7 +134,12 @@ function environment(): string[] {
     '',
     'Settings: ~/.config/vosctl/config.yaml, read when the daemon starts. What it does not know is an error (exit 2).',
     '',
-    ...fields([['history: 400d', 'how long ended operations are kept: 90d, 2y, forever; what was learned stays']]),
+    ...fields([
+      ['history: 400d', 'how long ended operations are kept: 90d, 2y, forever; what was learned stays'],
+      ['key: file', 'what seals passwords: file, systemd or passphrase; default systemd where it hands one over'],
+      ['agent: /path', 'the socket of the ssh-agent whose keys --credential agent:<fingerprint> names'],
+      ['helpers: {ops: [/path, word]}', 'programs that know secrets, for --credential helper:ops'],
+    ]),
   ]
 }
 
@@ -181,6 +186,7 @@ function json(): string[] {
       ['vosctl/connection-export/v1', 'connections export'],
       ['vosctl/connection-import/v1', 'connections import'],
       ['vosctl/service-list/v1', 'connections services'],
+      ['vosctl/key/v1', 'key status, unlock, lock, rotate'],
       ['vosctl/status/v1', 'status'],
       ['vosctl/log/v1', 'logs'],
       ['vosctl/daemon/v1', 'daemon start, stop, restart, status'],

@@ -77,6 +77,7 @@ const CODES = {
     'declined',
     'no_credential',
     'bad_key_file',
+    'store_locked', // the key of what is sealed is a passphrase that nobody has typed yet
     'bad_config', // the settings file
   ],
   unknown: [

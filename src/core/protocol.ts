@@ -134,7 +134,12 @@ export interface ConnectionInput {
   readonly username: string
   readonly platform?: Platform
   readonly service?: string | null
+  /** A private key file: the source `key:<path>`, said in this way alone. */
   readonly keyPath?: string
+  /** Any other source, as `credentialWord` says it. */
+  readonly credential?: string
+  /** Of an encrypted key: `sealed`, or `helper:<name>`. */
+  readonly passphraseFrom?: string
   readonly algorithms?: AlgorithmProfile
   readonly algorithmsReason?: string
   readonly echo?: boolean
@@ -169,6 +174,17 @@ export interface ConnectionView extends Connection {
   readonly last: { readonly id: string; readonly status: string; readonly completedAt: number | null } | null
   readonly loginHold: { readonly since: number; readonly message: string } | null
   readonly hold: Hold | null
+}
+
+/** What seals the secrets in the database, and whether it is at hand. */
+export interface KeyStatus {
+  readonly provider: 'file' | 'systemd' | 'passphrase'
+  /** `none`: made when the first secret is set. */
+  readonly state: 'open' | 'locked' | 'none'
+  /** Where the key lies; null for a passphrase. */
+  readonly path: string | null
+  /** Sealed passwords and passphrases. */
+  readonly secrets: number
 }
 
 /** Which ended operations are meant; what is left out restricts nothing. */
@@ -228,9 +244,22 @@ export interface ClientToServerEvents {
   /** Keeps hands off until somebody releases it: no work begins there. What runs goes on. */
   'connection:hold': Request<{ id: number; by: string; reason?: string }, ConnectionView>
   'connection:release': Request<{ id: number }, ConnectionView>
-  'connection:services': Request<{ id: number; despiteLoginHold?: boolean }, readonly ServiceState[]>
+  /** `requestId` as in `operation:start`, so that a password can be lent to it. */
+  'connection:services': Request<
+    { id: number; despiteLoginHold?: boolean; requestId?: string },
+    readonly ServiceState[]
+  >
+  /** Seals a password; the passphrase of its key where the connection names a key file. */
   'credential:set': Request<{ id: number; password: string }, ConnectionView>
+  /** What a person typed for the operation that this request id will start there. It is kept for that one alone. */
+  'credential:lend': Request<{ requestId: string; connectionId: number; password: string }, null>
   'credential:remove': Request<{ id: number }, ConnectionView>
+  'key:status': Request<Record<string, never>, KeyStatus>
+  /** Opens a store that a passphrase seals. Where there is no passphrase yet, this becomes it. */
+  'key:unlock': Request<{ passphrase: string; isNew: boolean }, KeyStatus>
+  'key:lock': Request<Record<string, never>, KeyStatus>
+  /** Another key for everything that is sealed; `passphrase` is the new one where a passphrase is the key. */
+  'key:rotate': Request<{ passphrase?: string }, KeyStatus>
   'daemon:info': Request<Record<string, never>, DaemonInfo>
   'daemon:stop': Request<{ mode: 'idle' | 'drain' | 'now' }, { readonly active: number }>
 }

@@ -1,14 +1,17 @@
-import { randomUUID, type KeyObject } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import os from 'node:os'
-import { deviceKey, type Connection } from '../core/connection.ts'
+import { credentialWord, deviceKey, type Connection, type HostKey } from '../core/connection.ts'
 import type { ServiceState } from '../core/device.ts'
 import { VosError } from '../core/errors.ts'
 import { isSettled } from '../core/operation.ts'
 import type { ConnectionInput, ConnectionView, DaemonInfo, ReplyOf, RequestName, RequestOf } from '../core/protocol.ts'
 import { problemOf } from '../core/schemas.ts'
 import { collectParts, checkPlanned } from './import.ts'
+import type { LentSecrets } from './lent-secrets.ts'
 import { timingsOf, type Manager } from './manager.ts'
-import { sealPassword } from './ssh/credentials.ts'
+import { bindingOf, type SealedStore } from './sealed-store.ts'
+import { openPrivateKey, sealPassword } from './ssh/credentials.ts'
+import { isSameHostKey } from './ssh/host-keys.ts'
 import { readHostKey } from './ssh/session.ts'
 import { statisticsOf } from './statistics.ts'
 import type { OperationTable } from './store/operations.ts'
@@ -24,14 +27,15 @@ export type Handlers = {
 export interface HandlerOptions {
   readonly store: Store
   readonly manager: Manager
-  /** Loaded when it is first needed, so that a daemon without passwords makes no key. */
-  readonly sealingKey: () => Promise<KeyObject>
+  /** Makes its key when it is first needed, so that a daemon without passwords makes none. */
+  readonly sealed: SealedStore
+  readonly lent: LentSecrets
   readonly now: () => number
   readonly info: () => DaemonInfo
   readonly stop: (mode: 'idle' | 'drain' | 'now') => { readonly active: number }
 }
 
-export function createHandlers({ store, manager, sealingKey, now, info, stop }: HandlerOptions): Handlers {
+export function createHandlers({ store, manager, sealed, lent, now, info, stop }: HandlerOptions): Handlers {
   const { connections, operations } = store
 
   const view = (connection: Connection): ConnectionView => {
@@ -71,10 +75,57 @@ export function createHandlers({ store, manager, sealingKey, now, info, stop }: 
     operations.clearLoginHold(deviceKey(connection), connection.username)
 
   const edit = (id: number, change: Partial<ConnectionInput>): Connection => {
+    const before = connections.get(id)
     const connection = connections.edit(id, change)
-    // Another key is a person's answer to a login that was refused.
-    if (change.keyPath !== undefined) releaseLogin(connection)
+    if (deviceKey(connection) !== deviceKey(before) && connections.hold(id)) {
+      throw new VosError('connection_in_use', `${before.name} is on hold, and a hold is about the device that it is.`, {
+        hint: `First: vosctl release ${before.name}`,
+      })
+    }
+    // Another source is a person's answer to a login that was refused.
+    const { keyPath, credential, passphraseFrom } = change
+    if ([keyPath, credential, passphraseFrom].some((said) => said !== undefined)) releaseLogin(connection)
     return connection
+  }
+
+  /** A host key on the word of a file, which takes the place of none, not even of one that was pinned before. */
+  const pinFromFile = (connection: Connection, hostKey: HostKey): void => {
+    const former = connections.formerPin(deviceKey(connection))
+    if (former && !isSameHostKey(former, hostKey)) {
+      const { name } = connection
+      throw new VosError(
+        'host_key_changed',
+        `Another host key than the one in the file was pinned for the device of ${name} before. Nothing was imported.`,
+        { hint: `Leave it out, and compare it with the device: vosctl connections trust ${name}` },
+      )
+    }
+    connections.pin(connection.id, hostKey)
+  }
+
+  /** @throws VosError when the connection has another source than what is typed and sealed, or no such key file */
+  const checkSettable = async ({ name, credential }: Connection, secret: string): Promise<void> => {
+    if (credential.type === 'none' || credential.type === 'sealed') return
+    const instead = `vosctl connections edit ${name} --credential sealed`
+    if (credential.type !== 'key') {
+      throw new VosError(
+        'bad_request',
+        `${name} takes its password from: ${credentialWord(credential)}. None was set.`,
+        {
+          hint: `For one that is kept here, first: ${instead}`,
+        },
+      )
+    }
+    const isPlain = await openPrivateKey(credential.path).then(
+      ({ privateKey }) => Boolean(privateKey.fill(0)),
+      () => false,
+    )
+    if (isPlain) {
+      throw new VosError('bad_request', `The key ${credential.path} of ${name} has no passphrase. None was set.`, {
+        hint: `For a password instead of the key, first: ${instead}`,
+      })
+    }
+    const { privateKey } = await openPrivateKey(credential.path, secret)
+    privateKey.fill(0)
   }
 
   const collect = collectParts()
@@ -107,11 +158,11 @@ export function createHandlers({ store, manager, sealingKey, now, info, stop }: 
         for (const { id, change } of all.edit) {
           const { hostKey, ...rest } = change
           edit(id, rest)
-          if (hostKey) connections.pin(id, hostKey)
+          if (hostKey) pinFromFile(connections.get(id), hostKey)
         }
         for (const { hostKey, ...input } of all.add) {
           const { id } = connections.add(input, now())
-          if (hostKey) connections.pin(id, hostKey)
+          if (hostKey) pinFromFile(connections.get(id), hostKey)
         }
         return { added: all.add.length, changed: all.edit.length }
       })
@@ -128,7 +179,13 @@ export function createHandlers({ store, manager, sealingKey, now, info, stop }: 
       const target = { name, host, port, algorithms, timings: timingsOf(connection) }
       return readHostKey(target, AbortSignal.timeout(timingsOf(connection).commandMs))
     },
-    'connection:trust': ({ id, hostKey }) => view(store.write(() => connections.pin(id, hostKey))),
+    'connection:trust': ({ id, hostKey }) =>
+      view(
+        store.write(() => {
+          connections.forgetFormerPin(deviceKey(connections.get(id)))
+          return connections.pin(id, hostKey)
+        }),
+      ),
     'connection:hold': ({ id, by, reason }) => {
       const { name } = connections.get(id)
       if (connections.hold(id)) {
@@ -148,26 +205,41 @@ export function createHandlers({ store, manager, sealingKey, now, info, stop }: 
       }
       return view(store.write(() => connections.clearHold(id)))
     },
-    'connection:services': ({ id, despiteLoginHold }) =>
-      readServices(id, despiteLoginHold ?? false, manager, operations),
+    'connection:services': ({ id, despiteLoginHold, requestId }) =>
+      readServices(id, despiteLoginHold ?? false, manager, operations, requestId),
 
     'credential:set': async ({ id, password }) => {
-      const key = await sealingKey()
-      idle(id, 'given another password')
-      const { host, port, username } = connections.get(id)
-      const sealed = sealPassword(key, password, { connectionId: id, host, port, username })
-      return view(
-        store.write(() => {
-          const connection = connections.setSealedPassword(id, sealed)
-          releaseLogin(connection)
-          return connection
-        }),
-      )
+      await checkSettable(connections.get(id), password)
+      return await sealed.withKey((key) => {
+        idle(id, 'given another password')
+        const login = connections.get(id)
+        const keyPath = login.credential.type === 'key' ? login.credential.path : undefined
+        const secret = sealPassword(key, password, bindingOf(login, keyPath))
+        return view(
+          store.write(() => {
+            const connection = connections.setSealedPassword(id, secret)
+            releaseLogin(connection)
+            return connection
+          }),
+        )
+      })
+    },
+    'credential:lend': ({ requestId, connectionId, password }) => {
+      if (connections.get(connectionId).credential.type !== 'prompt') {
+        throw new VosError('bad_request', 'This connection does not have its password typed at each start.')
+      }
+      lent.lend(requestId, connectionId, password)
+      return null
     },
     'credential:remove': ({ id }) => {
       idle(id, 'left without a credential')
       return view(store.write(() => connections.setSealedPassword(id, null)))
     },
+
+    'key:status': () => sealed.status(),
+    'key:unlock': ({ passphrase, isNew }) => sealed.unlock(passphrase, isNew),
+    'key:lock': () => sealed.lock(),
+    'key:rotate': ({ passphrase }) => sealed.rotate(passphrase),
 
     'daemon:info': () => info(),
     'daemon:stop': ({ mode }) => stop(mode),
@@ -180,10 +252,11 @@ async function readServices(
   despiteLoginHold: boolean,
   manager: Manager,
   operations: OperationTable,
+  requestId: string = randomUUID(),
 ): Promise<readonly ServiceState[]> {
   const { promise: ended, resolve } = Promise.withResolvers<void>()
   const started = manager.start({
-    requestId: randomUUID(),
+    requestId,
     operationType: 'ssh_test',
     connectionIds: [connectionId],
     createdBy: os.userInfo().username,
@@ -193,6 +266,8 @@ async function readServices(
   const stop = manager.onEvent((_, operation) => {
     if (operation.id === id && isSettled(operation)) resolve()
   })
+  // Asked again by the same request id.
+  if (isSettled(manager.get(id))) resolve()
   await ended
   stop()
   const listed = operations.events(id, 0, 100).find(({ event }) => event.type === 'listed')

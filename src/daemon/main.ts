@@ -24,7 +24,8 @@ import {
 import { Manager } from './manager.ts'
 import { createVosServer } from './server.ts'
 import { keepNames } from './names-file.ts'
-import { loadSealingKey } from './ssh/credentials.ts'
+import { LentSecrets } from './lent-secrets.ts'
+import { createSealedStore } from './sealed-store.ts'
 import { createSecretReader } from './secrets.ts'
 import { readSettings, settingsFile } from './settings.ts'
 import { openDatabase } from './store/database.ts'
@@ -62,11 +63,20 @@ async function main(): Promise<void> {
   if (!store) return
   writeHolder(paths, VERSION)
 
-  const sealingKey = once(() => loadSealingKey(path.join(configDirectory, 'key')))
-  const readSecret = createSecretReader(store, sealingKey)
+  const lent = new LentSecrets()
+  // systemd says it to the unit that it starts; a client that forks passes nothing on.
+  const credentialsDirectory = process.env['CREDENTIALS_DIRECTORY']
+  const isHandedOver = credentialsDirectory && fs.existsSync(path.join(credentialsDirectory, 'vosctl-key'))
+  const provider = settings.key ?? (isHandedOver ? 'systemd' : 'file')
+  const sealed = createSealedStore({ store, provider, configDirectory, credentialsDirectory })
+  // Whoever needs a secret hears of it again; the others need not.
+  await sealed.recover().catch((error: unknown) => log(`the sealing key: ${(error as Error).message}`))
+  const secrets = createSecretReader({ store, sealed, settings, lent })
   const manager = new Manager({
     store,
-    openDevice: (request) => openDevice({ ...request, readSecret: () => readSecret(request.connection) }),
+    openDevice: (request) => openDevice({ ...request, readSecret: () => secrets.read(request) }),
+    missing: secrets.missing,
+    lent,
     now: Date.now,
     monotonic: () => performance.now(),
     historyMs: settings.historyMs,
@@ -125,7 +135,8 @@ async function main(): Promise<void> {
   const handlers = createHandlers({
     store,
     manager,
-    sealingKey,
+    sealed,
+    lent,
     now: Date.now,
     info,
     stop: (mode) => {
@@ -204,16 +215,6 @@ async function openStore(file: string, holder: () => Promise<string>): Promise<S
     log(`another daemon runs already (${await holder()})`)
     return undefined
   }
-}
-
-/** Made when it is first needed. A failure is not kept: it may have been want of a descriptor. */
-function once<T>(make: () => Promise<T>): () => Promise<T> {
-  let made: Promise<T> | undefined
-  return () =>
-    (made ??= make().catch((error: unknown) => {
-      made = undefined
-      throw error
-    }))
 }
 
 function log(line: string): void {

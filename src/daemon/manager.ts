@@ -24,9 +24,11 @@ import { verify } from '../core/recipes/verify.ts'
 import { noCredential } from './devices/credential-kind.ts'
 import type { DeviceRequest } from './devices/device-request.ts'
 import { execute } from './executor.ts'
+import { LentSecrets } from './lent-secrets.ts'
 import { LoginGate, Slots } from './login-gate.ts'
 import { createBatchId, createOperationId } from './operation-id.ts'
 import { RefusedError } from './refused-error.ts'
+import { UnreadError } from './secrets.ts'
 import { DEFAULT_SETTINGS } from './settings.ts'
 import { conflictKey, conflictKeyOf, type LoginHold, type Recorded } from './store/operations.ts'
 import type { Store } from './store/store.ts'
@@ -46,7 +48,7 @@ const MAX_LINES = 2000
 const CLOCK_STEP_MS = 2000
 
 /** The attempt was announced, but nothing of it left: there was no secret to send, or the link was gone before. */
-const NOT_ATTEMPTED: readonly ErrorCode[] = ['no_credential', 'bad_key_file', 'connection_lost']
+const NOT_ATTEMPTED: readonly ErrorCode[] = ['no_credential', 'store_locked', 'bad_key_file', 'connection_lost']
 
 export interface ManagerOptions {
   readonly store: Store
@@ -59,6 +61,9 @@ export interface ManagerOptions {
   readonly log: (line: string) => void
   /** How long ended operations are kept; null: for ever. */
   readonly historyMs?: number | null
+  /** Why no secret can be had for this connection, as far as that is known beforehand. */
+  readonly missing?: (connection: Connection) => VosError | null
+  readonly lent?: LentSecrets
 }
 
 interface Running {
@@ -74,6 +79,8 @@ export class Manager {
   readonly #monotonic: (() => number) | undefined
   readonly #log: (line: string) => void
   readonly #historyMs: number | null
+  readonly #missing: (connection: Connection) => VosError | null
+  readonly #lent: LentSecrets
   readonly #board = new Map<string, Operation>()
   readonly #running = new Map<string, Running>()
   readonly #lines = new Map<string, { kept: number; left: number; lastLine: string; lastState?: string }>()
@@ -99,6 +106,9 @@ export class Manager {
     this.#monotonic = options.monotonic
     this.#log = options.log
     this.#historyMs = options.historyMs === undefined ? DEFAULT_SETTINGS.historyMs : options.historyMs
+    this.#missing =
+      options.missing ?? (({ name, credential }) => (credential.type === 'none' ? noCredential(name) : null))
+    this.#lent = options.lent ?? new LentSecrets()
     for (const operation of this.#store.operations.board()) this.#board.set(operation.id, operation)
   }
 
@@ -145,6 +155,7 @@ export class Manager {
     const recorded = this.#accept(request, free, attached, skipped)
     const monotonic = this.#monotonic?.() ?? 0
     for (const one of recorded.events) {
+      this.#lent.claim(request.requestId, one.operation.connection.id, one.operation.id)
       this.#clocks.set(one.operation.id, { wall: one.recorded.at, monotonic })
       this.#publish(one)
     }
@@ -240,8 +251,11 @@ export class Manager {
 
   /** What stands in the way besides other work. Checked again, where it can change, before the login. */
   #obstacle(
-    request: Pick<StartRequest, 'service' | 'despiteLoginHold' | 'despiteUnknown'> & {
+    request: Pick<StartRequest, 'service' | 'despiteLoginHold' | 'despiteUnknown' | 'dryRun'> & {
       readonly operationType: OperationType
+      /** Of one that has been accepted. */
+      readonly operationId?: string
+      readonly requestId?: string
     },
     connection: Connection,
   ): Refusal | null {
@@ -266,15 +280,26 @@ export class Manager {
       const hint = `Compare and pin it: vosctl connections trust ${name}`
       return { code: 'host_key_unpinned', message: `${name} has no pinned host key. Nothing was sent.`, hint, ...about }
     }
-    if (connection.credential.type === 'none') {
-      return { ...noCredential(name).toInfo(), ...about }
-    }
+    const missing = this.#missing(connection)
+    if (missing) return { ...missing.toInfo(), ...about }
     const service = request.service ?? connection.service
     if (request.operationType === 'service_restart' && service === null) {
       return {
         code: 'bad_request',
         message: `${name} has no default service. Nothing was sent.`,
         hint: 'Name one: --service <name>',
+        ...about,
+      }
+    }
+    // The last of all, so that nobody is asked for a password in vain.
+    const { requestId = '', operationId = '', dryRun = false } = request
+    const isLent =
+      this.#lent.isLent(requestId, connection.id) || this.#lent.find(operationId, connection.id) !== undefined
+    if (connection.credential.type === 'prompt' && !isLent && !dryRun) {
+      return {
+        code: 'needs_answer',
+        message: `${name} wants its password typed at each start, and nobody was asked. Nothing was sent.`,
+        hint: `Start it at a terminal, or name another source: vosctl connections edit ${name} --credential sealed`,
         ...about,
       }
     }
@@ -596,6 +621,7 @@ export class Manager {
         recipe,
         device: this.#openDevice({
           connection,
+          operationId: operation.id,
           timings: timingsOf(connection),
           signal,
           inTurn: (handshake) => this.#slots.use(handshake, signal),
@@ -611,8 +637,8 @@ export class Manager {
           if (loginHold && this.#despiteLoginHold.get(before.id) !== loginHold.operationId)
             throw loginHeld(connection, loginHold.message)
         },
-        record: (before, event) => {
-          const after = this.#record(before, event, connection)
+        record: (before, event, error) => {
+          const after = this.#record(before, event, connection, error)
           if (event.type === 'authenticated' || event.type === 'reconciling') leaveGate()
           return after
         },
@@ -627,7 +653,7 @@ export class Manager {
   #checkTurn({ id, type, service, after }: Operation, connection: Connection): void {
     if (after === undefined) return this.checkHold(connection)
     const despiteLoginHold = this.#despiteLoginHold.get(id) === this.loginHold(connection)?.operationId
-    const request = { operationType: type, ...(service !== null && { service }), despiteLoginHold }
+    const request = { operationType: type, ...(service !== null && { service }), despiteLoginHold, operationId: id }
     const obstacle = this.#obstacle(request, connection)
     if (obstacle) throw VosError.fromInfo(obstacle)
   }
@@ -667,7 +693,7 @@ export class Manager {
    * Writes an event, then tells the watchers. It follows on the newest state of the operation, which may have become late
    * since its recipe heard of it.
    */
-  #record(known: Operation, event: OperationEvent, connection?: Connection): Operation {
+  #record(known: Operation, event: OperationEvent, connection?: Connection, error?: unknown): Operation {
     const operation = this.#board.get(known.id) ?? known
     if ((event.type === 'line' || event.type === 'repeated') && this.#isFull(operation, event)) return operation
     const at = this.#now()
@@ -697,7 +723,7 @@ export class Manager {
       }
       const result = operations.append(before, event, at)
       written.push(result)
-      this.#keepLoginHold(before, event, at)
+      this.#keepLoginHold(before, event, at, error)
       if (connection && isLesson(result.operation)) operations.learn(result.operation, connection.platform)
       const shown = servicesIn(event)
       if (shown.length > 0) this.#store.connections.seeServices(operation.connection.id, shown, at)
@@ -731,7 +757,7 @@ export class Manager {
    * The attempt is a hold from before it is made until the device has accepted it. Whatever else ends it leaves the hold,
    * unless it is certain that nothing was attempted: then the one that stood before comes back.
    */
-  #keepLoginHold(before: Operation, event: OperationEvent, at: number): void {
+  #keepLoginHold(before: Operation, event: OperationEvent, at: number, error?: unknown): void {
     const { operations } = this.#store
     if (event.type === 'authenticating') {
       const hold = operations.loginHold(before.device, event.username)
@@ -745,7 +771,10 @@ export class Manager {
     const { username } = before.authenticating
     if (event.type === 'authenticated') return operations.clearLoginHold(device, username)
     // A recipe begins to look anew only when the link was gone before the attempt.
-    const code = event.type === 'settled' ? event.error?.code : event.type === 'reconciling' ? 'connection_lost' : null
+    // After the intent an ending has another code than what it ended by.
+    const cause = error instanceof UnreadError ? 'no_credential' : error instanceof VosError ? error.code : undefined
+    const code =
+      event.type === 'settled' ? (cause ?? event.error?.code) : event.type === 'reconciling' ? 'connection_lost' : null
     if (code === null) return
     const hold = this.#holdBefore.get(before.id)
     if (code !== undefined && NOT_ATTEMPTED.includes(code)) {
@@ -777,6 +806,7 @@ export class Manager {
       this.#clocks.delete(operation.id)
       this.#holdBefore.delete(operation.id)
       this.#despiteLoginHold.delete(operation.id)
+      this.#lent.end(operation.id)
       this.#forgetLate(operation.id)
       this.#sweep ??= this.#sweepIn(BOARD_MS)
     }
@@ -882,7 +912,9 @@ function loginHeld(connection: Connection, why: string): VosError {
       hint:
         connection.credential.type === 'key'
           ? `Name the right key (vosctl connections edit ${connection.name} --key <path>), or try it: vosctl credentials test ${connection.name}`
-          : `Set the right password: vosctl credentials set ${connection.name}`,
+          : connection.credential.type !== 'sealed' && connection.credential.type !== 'none'
+            ? `Put right what ${connection.credential.type} gives, then try it: vosctl credentials test ${connection.name}`
+            : `Set the right password: vosctl credentials set ${connection.name}`,
     },
   )
 }

@@ -1,18 +1,28 @@
 import fs from 'node:fs'
 import path from 'node:path'
+import type { Node } from 'yaml'
+import { toCredential } from '../core/connection.ts'
 import { parseDuration } from '../core/duration.ts'
 import { VosError } from '../core/errors.ts'
 import { editDistance } from '../core/service-name.ts'
 import { oneLine } from '../core/text.ts'
+import type { HelperCommand } from './helper.ts'
+import type { KeyProvider } from './sealed-store.ts'
 
 /** What a person may settle in `config.yaml`. */
 export interface Settings {
   /** How long ended operations are kept, in milliseconds; null: for ever. */
   readonly historyMs: number | null
+  /** What seals the secrets; null: what systemd has handed over, or else a key file. */
+  readonly key: KeyProvider | null
+  /** The socket of the one ssh-agent whose keys may be named; null: none. */
+  readonly agent: string | null
+  /** Programs that know secrets, by the names that connections use. */
+  readonly helpers: Readonly<Record<string, HelperCommand>>
 }
 
 const DAY_MS = 86_400_000
-export const DEFAULT_SETTINGS: Settings = { historyMs: 400 * DAY_MS }
+export const DEFAULT_SETTINGS: Settings = { historyMs: 400 * DAY_MS, key: null, agent: null, helpers: Object.create(null) as Settings['helpers'] }
 const MAX_BYTES = 64 * 1024
 
 interface Key {
@@ -20,6 +30,8 @@ interface Key {
   readonly say: string
   /** What the value means; null when nothing. */
   readonly read: (value: string) => Partial<Settings> | null
+  /** The same where more than one value may stand behind the key. */
+  readonly readMap?: (value: unknown) => Partial<Settings> | null
 }
 
 const KEYS: Readonly<Record<string, Key>> = {
@@ -31,6 +43,29 @@ const KEYS: Readonly<Record<string, Key>> = {
       return ms >= DAY_MS && Number.isSafeInteger(ms) ? { historyMs: ms } : null
     },
   },
+  key: {
+    say: 'file, systemd or passphrase',
+    read: (value) => (value === 'file' || value === 'systemd' || value === 'passphrase' ? { key: value } : null),
+  },
+  agent: {
+    say: '/run/user/1000/ssh-agent.sock, an absolute path',
+    read: (value) => (path.isAbsolute(value) ? { agent: path.normalize(value) } : null),
+  },
+  helpers: {
+    say: '{ops: [/usr/local/bin/ops-secret, vosctl]}, each the absolute path of a program and its arguments',
+    read: () => null,
+    readMap: readHelpers,
+  },
+}
+
+function readHelpers(value: unknown): Partial<Settings> | null {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return null
+  const entries = Object.entries(value)
+  const isCommand = (words: unknown): words is HelperCommand =>
+    Array.isArray(words) && words.every((word) => typeof word === 'string') && path.isAbsolute(words[0] ?? '')
+  const isGood = entries.every(([name, words]) => toCredential(`helper:${name}`) !== null && isCommand(words))
+  // Without a prototype: the name "constructor" is a name like any other.
+  return isGood ? { helpers: Object.assign(Object.create(null), value) as Settings['helpers'] } : null
 }
 
 export function settingsFile(configDirectory: string): string {
@@ -69,8 +104,8 @@ export async function parseSettings(text: string, file: string): Promise<Setting
     const known = Object.hasOwn(KEYS, name) ? KEYS[name] : undefined
     if (!known) throw fail(offset, `unknown key "${oneLine(name)}". ${suggestion(name)}`)
     const text = isScalar(value) ? (value.source ?? '') : null
-    const meant = text === null ? null : known.read(text)
-    const said = text === null ? 'no single value' : `"${oneLine(text)}"`
+    const meant = text !== null ? known.read(text) : (known.readMap?.((value as Node | null)?.toJS(document)) ?? null)
+    const said = text !== null ? `"${oneLine(text)}"` : known.readMap ? 'not of its form' : 'no single value'
     if (!meant) throw fail(offset, `${name} is ${said}. Say for example ${known.say}.`)
     Object.assign(settings, meant)
   }

@@ -10,8 +10,11 @@ import { DEFAULT_TIMINGS, toState } from '../../src/core/connection.ts'
 import type { ConnectionView } from '../../src/core/protocol.ts'
 import { problemOf, REQUESTS } from '../../src/core/schemas.ts'
 import { createHandlers } from '../../src/daemon/handlers.ts'
+import { LentSecrets } from '../../src/daemon/lent-secrets.ts'
+import { createSealedStore } from '../../src/daemon/sealed-store.ts'
 import { FACTS } from '../helpers/operations.ts'
 import { House } from '../helpers/manager.ts'
+import { temporaryDirectory } from '../helpers/temporary.ts'
 import { ScriptedDevice } from '../helpers/scripted-device.ts'
 
 const KEY = { type: 'ssh-ed25519', fingerprint: `SHA256:${'A'.repeat(43)}` }
@@ -23,7 +26,8 @@ function open() {
   const handlers = createHandlers({
     store,
     manager,
-    sealingKey: () => Promise.reject(new Error('no key in this test')),
+    sealed: createSealedStore({ store, provider: 'file', configDirectory: temporaryDirectory() }),
+    lent: new LentSecrets(),
     now: () => house.clock,
     info: () => expect.fail('not asked'),
     stop: () => ({ active: 0 }),

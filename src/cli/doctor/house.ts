@@ -1,7 +1,7 @@
 import { lstatSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { VosError } from '../../core/errors.ts'
-import type { ConnectionView } from '../../core/protocol.ts'
+import type { ConnectionView, KeyStatus } from '../../core/protocol.ts'
 import { VERSION } from '../../core/version.ts'
 import type { Client } from '../client.ts'
 import { listConnections, type Context } from '../context.ts'
@@ -34,15 +34,26 @@ async function askDaemon(context: Context, client: Client): Promise<readonly Che
   const info = await client.request('daemon:info', {})
   const answered = context.now()
   const connections = await listConnections(client)
-  const isSealed = connections.some(({ credential }) => credential.type === 'sealed')
+  const key = await client.request('key:status', {})
   return [
     checkVersion(info.version, info.pid),
     // It read its clock between the question and the answer.
     checkClock(Math.max(asked, Math.min(info.now, answered)), info.now),
     ...checkConnections(connections),
     ...checkKeyFiles(connections),
-    ...checkSealingKey(context, isSealed),
+    ...(key.provider === 'file' ? checkSealingKey(context, key.secrets > 0) : [checkOtherKey(key)]),
   ]
+}
+
+/** systemd's own, or a passphrase: the daemon has looked at it. */
+export function checkOtherKey({ provider, state, secrets }: KeyStatus): Check {
+  const id = 'sealing-key'
+  if (state === 'open')
+    return ok(id, provider === 'systemd' ? 'handed over by systemd' : 'a passphrase, which was typed')
+  if (state === 'locked')
+    return warn(id, `the sealed store is locked, with ${secrets} secrets in it`, 'vosctl key unlock')
+  if (provider === 'passphrase') return warn(id, 'the sealed store has no passphrase yet', 'vosctl key unlock')
+  return fail(id, 'usage', 'systemd has handed over no key', 'See docs/credentials.md')
 }
 
 function checkVersion(version: string, pid: number): Check {

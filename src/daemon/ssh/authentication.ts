@@ -1,19 +1,26 @@
-import ssh2, { type AuthHandlerMiddleware, type NextAuthHandler, type Prompt } from 'ssh2'
+import ssh2, { type AuthHandlerMiddleware, type NextAuthHandler, type ParsedKey, type Prompt } from 'ssh2'
 import { VosError } from '../../core/errors.ts'
 import { oneLine } from '../../core/text.ts'
+import { OneKeyAgent, type AgentKey } from './agent.ts'
 import { where, type Peer } from './faults.ts'
 import type { Link } from './link.ts'
 import { judgeRound } from './prompts.ts'
 
 /** What proves who we are. A key's buffer is wiped by the attempt that uses it; a string cannot be. */
 export type Secret =
-  { readonly type: 'password'; readonly password: string } | { readonly type: 'key'; readonly privateKey: Buffer }
+  | { readonly type: 'password'; readonly password: string }
+  /** `key` is what was made of an encrypted file, which opens with a passphrase only. */
+  | { readonly type: 'key'; readonly privateKey: Buffer; readonly key?: ParsedKey }
+  | { readonly type: 'agent'; readonly key: AgentKey }
 
 const METHODS: Record<Secret['type'], readonly string[]> = {
   // keyboard-interactive first: some appliances offer `password` and refuse it.
   password: ['keyboard-interactive', 'password'],
   key: ['publickey'],
+  agent: ['publickey'],
 }
+
+const WORDS: Record<Secret['type'], string> = { password: 'a password', key: 'a key', agent: 'a key' }
 
 /** The method when the server let us in without any proof: nothing is sent then. */
 const NONE = 'none'
@@ -28,6 +35,8 @@ export class Authentication {
   #next: NextAuthHandler | null = null
   #state: 'new' | 'asking' | 'held' | 'attempting' | 'done' = 'new'
   #link: Link | null = null
+  /** Bytes written before the attempt: when there are no more after it, there was none. */
+  #before = 0
 
   constructor(peer: Peer, username: string) {
     this.#peer = peer
@@ -44,7 +53,9 @@ export class Authentication {
       this.#hold(offered)
     } else if (this.#state === 'attempting') {
       this.#state = 'done'
-      this.#link?.end(partial ? this.#needsMore(offered) : this.#refused())
+      // With an agent ssh2 finds out only later that it cannot use the key.
+      const isSent = this.#link?.bytesWritten !== this.#before
+      this.#link?.end(!isSent ? this.#notSent('publickey') : partial ? this.#needsMore(offered) : this.#refused())
     }
   }
 
@@ -83,7 +94,7 @@ export class Authentication {
     const offers = oneLine(this.#methods.join(', '), 120) || 'no method'
     throw new VosError(
       'login_method',
-      `${where(this.#peer)} offers ${offers} to ${this.#username}, and a ${kind} needs ${METHODS[kind].join(' or ')}. No credential was sent.`,
+      `${where(this.#peer)} offers ${offers} to ${this.#username}, and ${WORDS[kind]} needs ${METHODS[kind].join(' or ')}. No credential was sent.`,
       { hint: `Give a credential that it takes: vosctl credentials set ${this.#peer.name}` },
     )
   }
@@ -101,14 +112,14 @@ export class Authentication {
     const proof = this.#proof(secret, method)
     this.#state = 'attempting'
     link.stage = 'attempt'
-    const before = link.bytesWritten
+    this.#before = link.bytesWritten
     try {
       this.#next?.(proof)
     } catch {
       link.end(this.#notSent(method))
     }
     // ssh2 skips a method that it cannot use, without a word and without a byte.
-    if (link.bytesWritten === before) link.end(this.#notSent(method))
+    if (link.bytesWritten === this.#before && secret.type !== 'agent') link.end(this.#notSent(method))
     return this.#result.promise
   }
 
@@ -120,8 +131,11 @@ export class Authentication {
 
   #proof(secret: Secret, method: string): Parameters<NextAuthHandler>[0] {
     const username = this.#username
+    if (secret.type === 'agent') {
+      return { type: 'agent', username, agent: new OneKeyAgent(secret.key, (reason) => this.#unsigned(reason)) }
+    }
     if (secret.type === 'key') {
-      const key = ssh2.utils.parseKey(secret.privateKey)
+      const key = secret.key ?? ssh2.utils.parseKey(secret.privateKey)
       if (key instanceof Error || !key.isPrivateKey()) {
         throw new VosError('bad_key_file', 'The private key cannot be used. Nothing was sent.')
       }
@@ -162,6 +176,12 @@ export class Authentication {
       default:
         return verdict satisfies never
     }
+  }
+
+  #unsigned(reason: unknown): void {
+    const { name } = this.#peer
+    const strange = new VosError('no_credential', `The ssh-agent has no signature for ${name} that can be used.`)
+    this.#link?.end(reason instanceof VosError ? reason : strange)
   }
 
   #refused(): VosError {

@@ -185,8 +185,34 @@ export const MIGRATIONS: readonly Migration[] = [
   ALTER TABLE connections ADD COLUMN accept_new INTEGER NOT NULL DEFAULT 0;
   -- The last day (YYYY-MM-DD) on which old algorithms are allowed.
   ALTER TABLE connections ADD COLUMN algorithms_until TEXT;
+  -- Where the credential comes from, in one word; and where the passphrase of an encrypted key does, if it is not sealed.
+  ALTER TABLE connections ADD COLUMN credential TEXT NOT NULL DEFAULT 'none';
+  ALTER TABLE connections ADD COLUMN passphrase_from TEXT;
+  UPDATE connections SET credential = 'key:' || key_path, sealed_password = NULL WHERE key_path IS NOT NULL;
+  UPDATE connections SET credential = 'sealed' WHERE sealed_password IS NOT NULL;
+  ALTER TABLE connections DROP COLUMN key_path;
+  -- What tells the key that seals from any other one, and what makes it of a passphrase.
+  CREATE TABLE sealing (
+    id    INTEGER PRIMARY KEY CHECK (id = 1),
+    proof BLOB NOT NULL,
+    kdf   TEXT
+  ) STRICT;
+  -- The host key that was pinned for a device when its connection was moved or removed: a file does not replace it.
+  CREATE TABLE former_pins (
+    device      TEXT PRIMARY KEY,
+    type        TEXT NOT NULL,
+    fingerprint TEXT NOT NULL
+  ) STRICT;
 `,
+    // It knows passwords and unencrypted key files: what else was named is none, and a passphrase is no password.
     down: `
+  DROP TABLE former_pins;
+  DROP TABLE sealing;
+  ALTER TABLE connections ADD COLUMN key_path TEXT;
+  UPDATE connections SET key_path = substr(credential, 5) WHERE credential LIKE 'key:%';
+  UPDATE connections SET sealed_password = NULL WHERE credential <> 'sealed';
+  ALTER TABLE connections DROP COLUMN passphrase_from;
+  ALTER TABLE connections DROP COLUMN credential;
   ALTER TABLE connections DROP COLUMN algorithms_until;
   ALTER TABLE connections DROP COLUMN accept_new;
   ALTER TABLE connections DROP COLUMN via;

@@ -3,6 +3,7 @@ import { failpoint } from '../failpoint.ts'
 import { ConnectionTable } from './connections.ts'
 import { isBusy, type Compiler, type SqliteDatabase } from './database.ts'
 import { OperationTable } from './operations.ts'
+import { SealingTable } from './sealing.ts'
 
 /**
  * The daemon's memory. A failed commit is fatal: SQLite reports a failed fsync once and lets later commits succeed, so
@@ -11,6 +12,7 @@ import { OperationTable } from './operations.ts'
 export class Store {
   readonly connections: ConnectionTable
   readonly operations: OperationTable
+  readonly sealing: SealingTable
   readonly #db: SqliteDatabase
   readonly #onFatal: (error: Error) => void
   #broken: Error | null = null
@@ -21,6 +23,7 @@ export class Store {
     const compiler = compileOnce(db)
     this.connections = new ConnectionTable(compiler)
     this.operations = new OperationTable(compiler)
+    this.sealing = new SealingTable(compiler)
   }
 
   /** Runs `work` in one transaction: all of it is on disk when this returns, or none of it. */

@@ -55,6 +55,8 @@ export const VALID: { readonly [Name in RequestName]: readonly RequestOf<Name>[]
   'connection:edit': [
     { id: 1, change: { host: '10.10.0.11', timings: { promptMs: 1 } } },
     { id: 2, change: {} },
+    { id: 3, change: { credential: 'helper:ops' } },
+    { id: 4, change: { keyPath: '/k', passphraseFrom: 'helper:ops' } },
   ],
   'connection:check': [{ rows: [{ host: '10.10.0.11' }] }],
   'connection:import': [
@@ -71,15 +73,20 @@ export const VALID: { readonly [Name in RequestName]: readonly RequestOf<Name>[]
   'connection:trust': [{ id: 1, hostKey: HOST_KEY }],
   'connection:hold': [{ id: 1, by: 'alice', reason: 'CAB-8' }],
   'connection:release': [{ id: 1 }],
-  'connection:services': [{ id: 1, despiteLoginHold: true }],
+  'connection:services': [{ id: 1, despiteLoginHold: true, requestId: '0f8fad5b-d9cb-469f-a165-70867728950e' }],
   'credential:set': [{ id: 1, password: 'correct horse battery' }],
+  'credential:lend': [{ requestId: '0f8fad5b-d9cb-469f-a165-70867728950e', connectionId: 1, password: 'horse' }],
   'credential:remove': [{ id: 1 }],
+  'key:status': [{}],
+  'key:unlock': [{ passphrase: 'correct horse battery', isNew: false }],
+  'key:lock': [{}],
+  'key:rotate': [{}, { passphrase: 'correct horse battery' }],
   'daemon:info': [{}],
   'daemon:stop': [{ mode: 'idle' }],
 }
 
 const CONNECTION_KEYS =
-  'name host port username platform service keyPath algorithms algorithmsReason echo enter sudo timings'
+  'name host port username platform service keyPath credential passphraseFrom algorithms algorithmsReason echo enter sudo timings'
 const TIMING =
   /^(?:connect|ident|keyExchange|login|shell|prompt|quiet|nudge|echo|command|firstState|silenceWarning|silenceLimit|poll|pollLimit|reconnect|deadline)Ms$/
 
@@ -106,9 +113,14 @@ const KEYS: { readonly [Name in RequestName]: { readonly may: string; readonly m
   'connection:trust': { may: 'id hostKey', must: 'id hostKey' },
   'connection:hold': { may: 'id by reason', must: 'id by' },
   'connection:release': { may: 'id', must: 'id' },
-  'connection:services': { may: 'id despiteLoginHold', must: 'id' },
+  'connection:services': { may: 'id despiteLoginHold requestId', must: 'id' },
   'credential:set': { may: 'id password', must: 'id password' },
+  'credential:lend': { may: 'requestId connectionId password', must: 'requestId connectionId password' },
   'credential:remove': { may: 'id', must: 'id' },
+  'key:status': { may: '', must: '' },
+  'key:unlock': { may: 'passphrase isNew', must: 'passphrase isNew' },
+  'key:lock': { may: '', must: '' },
+  'key:rotate': { may: 'passphrase', must: '' },
   'daemon:info': { may: '', must: '' },
   'daemon:stop': { may: 'mode', must: 'mode' },
 }
@@ -231,7 +243,7 @@ function strangeKey(object: unknown, may: string): string | undefined {
 
 function wrongValue(value: unknown, key = ''): string | undefined {
   if (typeof value === 'string') {
-    const isPassword = key === 'password'
+    const isPassword = key === 'password' || key === 'passphrase'
     if (value === '' || value.length > (isPassword ? 1024 : 4096)) return `${key} is empty or too long`
     if (isPassword ? /[\0\r\n]/.test(value) : /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u.test(value)) {
       return `${key} is no printable line`
