@@ -399,7 +399,10 @@ const KEY: CommandSpec = {
     {
       name: 'unlock',
       summary: 'Type the passphrase, where the settings say "key: passphrase"; the first one that is typed becomes it.',
-      flags: [PASSPHRASE_STDIN],
+      flags: [
+        PASSPHRASE_STDIN,
+        { flag: '--new', means: 'with --stdin: there is no passphrase yet, and this becomes it' },
+      ],
       notes: [
         'It stays unlocked until the daemon ends. Until then a restart is refused with exit 2, and nothing is sent.',
       ],

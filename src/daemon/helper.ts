@@ -26,6 +26,7 @@ export async function askHelper(
   connection: Pick<Connection, 'id' | 'name' | 'host' | 'port' | 'username' | 'credential'>,
   what: Asked,
   signal: AbortSignal,
+  limitMs: number = LIMIT_MS,
 ): Promise<string> {
   const fail = (why: string) => helperFailed(helper.name, connection.name, why)
   const wrong = distrustProgram(helper.command[0])
@@ -33,7 +34,7 @@ export async function askHelper(
   const { id, name, host, port, username, credential } = connection
   const key = credential.type === 'key' ? { key: credential.path } : {}
   const question = { version: 1, what, connection: { id, name }, host, port, username, ...key }
-  const { output, end } = await run(helper.command, `${JSON.stringify(question)}\n`, signal)
+  const { output, end } = await run(helper.command, `${JSON.stringify(question)}\n`, signal, limitMs)
   try {
     if (end.why !== null) throw fail(end.why)
     const answer = toAnswer(output, what)
@@ -81,6 +82,7 @@ async function run(
   [program, ...words]: HelperCommand,
   input: string,
   signal: AbortSignal,
+  limitMs: number,
 ): Promise<{ readonly output: Buffer; readonly end: End }> {
   signal.throwIfAborted()
   const { homedir, username } = os.userInfo()
@@ -120,7 +122,7 @@ async function run(
   child.on('exit', killAll)
   child.on('close', (status) => resolve({ status, why: null }))
   child.stdin.end(input)
-  const timer = setTimeout(() => stop(`it did not answer within ${LIMIT_MS / 1000} s`), LIMIT_MS)
+  const timer = setTimeout(() => stop(`it did not answer within ${limitMs / 1000} s`), limitMs)
   const onAbort = () => stop('the work was stopped')
   signal.addEventListener('abort', onAbort)
   try {

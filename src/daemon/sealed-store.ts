@@ -23,8 +23,8 @@ export type KeyProvider = KeyStatus['provider']
 const CREDENTIAL = 'vosctl-key'
 const NEXT = '-next'
 
-/** 128 MiB and about half a second on a small machine, for each guess. */
-const COST = { N: 2 ** 17, r: 8, p: 1 }
+/** 64 MiB and about half a second on a small, busy machine, for each guess. */
+const COST = { N: 2 ** 16, r: 8, p: 1 }
 const MAX_PENALTY_MS = 60_000
 
 export interface SealedStoreOptions {

@@ -8,6 +8,7 @@ import { editDistance } from '../core/service-name.ts'
 import { oneLine } from '../core/text.ts'
 import type { HelperCommand } from './helper.ts'
 import type { KeyProvider } from './sealed-store.ts'
+import { distrust } from './trusted-file.ts'
 
 /** What a person may settle in `config.yaml`. */
 export interface Settings {
@@ -22,7 +23,12 @@ export interface Settings {
 }
 
 const DAY_MS = 86_400_000
-export const DEFAULT_SETTINGS: Settings = { historyMs: 400 * DAY_MS, key: null, agent: null, helpers: Object.create(null) as Settings['helpers'] }
+export const DEFAULT_SETTINGS: Settings = {
+  historyMs: 400 * DAY_MS,
+  key: null,
+  agent: null,
+  helpers: Object.create(null) as Settings['helpers'],
+}
 const MAX_BYTES = 64 * 1024
 
 interface Key {
@@ -79,7 +85,12 @@ export function settingsFile(configDirectory: string): string {
 export async function readSettings(configDirectory: string): Promise<Settings> {
   const file = settingsFile(configDirectory)
   const text = readIfThere(file)
-  return text === null ? DEFAULT_SETTINGS : await parseSettings(text, file)
+  const settings = text === null ? DEFAULT_SETTINGS : await parseSettings(text, file)
+  const isTrusting = settings.agent !== null || Object.keys(settings.helpers).length > 0
+  const wrong = isTrusting ? distrust(file) : null
+  if (wrong === null) return settings
+  // Whoever can write it names the program that is asked for passwords.
+  throw badConfig(`${file} says whom to ask for passwords, and ${wrong}.`)
 }
 
 /**

@@ -31,7 +31,10 @@ async function serve(script: Script = GOOD, house = new House(() => new Scripted
   const handlers = createHandlers({
     store,
     manager,
-    sealed: createSealedStore({ store, provider: 'file', configDirectory: temporaryDirectory() }),
+    sealed: {
+      ...createSealedStore({ store, provider: 'file', configDirectory: temporaryDirectory() }),
+      withKey: () => Promise.reject(new Error('no key in this test')),
+    },
     lent: new LentSecrets(),
     now: () => house.clock,
     info: () => expect.fail('not asked'),

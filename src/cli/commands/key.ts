@@ -13,13 +13,22 @@ export async function keyStatus(context: Context): Promise<ExitStatus> {
 
 export interface UnlockOptions {
   readonly stdin?: boolean
+  /** This is the first passphrase, by a script that knows it. */
+  readonly new?: boolean
 }
 
 /** The passphrase goes to the daemon, which keeps the key that it makes and nothing of the passphrase. */
-export async function unlockKey(context: Context, { stdin = false }: UnlockOptions): Promise<ExitStatus> {
+export async function unlockKey(context: Context, options: UnlockOptions): Promise<ExitStatus> {
+  const { stdin = false } = options
   const client = await context.connect()
   const { provider, state } = await client.request('key:status', {})
   const isNew = provider === 'passphrase' && state === 'none'
+  // Whatever a script says every morning must not become the passphrase because the database is another one.
+  if (isNew && stdin && !options.new) {
+    throw new VosError('needs_answer', 'the sealed store has no passphrase yet, and nobody types it twice.', {
+      hint: 'Choose it at a terminal: vosctl key unlock. Or, if that is what you mean, add --new',
+    })
+  }
   const words = isNew ? 'A new passphrase for the sealed store:' : 'Passphrase of the sealed store:'
   const passphrase = await readPassphrase(context, words, stdin, isNew)
   return say(

@@ -50,8 +50,7 @@ export function checkOtherKey({ provider, state, secrets }: KeyStatus): Check {
   const id = 'sealing-key'
   if (state === 'open')
     return ok(id, provider === 'systemd' ? 'handed over by systemd' : 'a passphrase, which was typed')
-  if (state === 'locked')
-    return warn(id, `the sealed store is locked, with ${secrets} secrets in it`, 'vosctl key unlock')
+  if (state === 'locked') return warn(id, `the sealed store is locked: ${secrets} in it`, 'vosctl key unlock')
   if (provider === 'passphrase') return warn(id, 'the sealed store has no passphrase yet', 'vosctl key unlock')
   return fail(id, 'usage', 'systemd has handed over no key', 'See docs/credentials.md')
 }

@@ -32,6 +32,7 @@ export async function findAgentKey(
   fingerprint: string,
   name: string,
   signal: AbortSignal,
+  limitMs: number = LIMIT_MS,
 ): Promise<AgentKey> {
   const fail = (why: string) =>
     new VosError('no_credential', `The ssh-agent has no signature for ${name}: ${why}. Nothing was sent.`, {
@@ -40,7 +41,7 @@ export async function findAgentKey(
   const wrong = distrustSocket(socketPath)
   if (wrong !== null) throw fail(wrong)
   const ask = async (message: Buffer, expected: number): Promise<Reader> => {
-    const answer = await exchange(socketPath, message, fail, signal)
+    const answer = await exchange(socketPath, message, fail, signal, limitMs)
     if (answer[0] === FAILURE) throw fail('it refused')
     if (answer[0] !== expected) throw fail('its answer is not understood')
     return new Reader(answer.subarray(1), () => fail('its answer is cut short'))
@@ -115,11 +116,12 @@ async function exchange(
   message: Buffer,
   fail: (why: string) => VosError,
   signal: AbortSignal,
+  limitMs: number,
 ): Promise<Buffer> {
   signal.throwIfAborted()
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>()
   const socket = connect(socketPath)
-  const timer = setTimeout(() => reject(fail(`it did not answer within ${LIMIT_MS / 1000} s`)), LIMIT_MS)
+  const timer = setTimeout(() => reject(fail(`it did not answer within ${limitMs / 1000} s`)), limitMs)
   const onAbort = () => reject(signal.reason as Error)
   signal.addEventListener('abort', onAbort)
   let answer = Buffer.alloc(0)
