@@ -158,6 +158,63 @@ describe('an import', () => {
     expect(opened.house.store.connections.get(id).hostKey).toEqual(pinned)
   })
 
+  it('does not put another host key in place of a pinned one in two steps, nor in three', async () => {
+    const opened = open()
+    const id = opened.house.add('a')
+    const pinned = opened.list()[0]?.hostKey
+    const back = `- {name: a, host: 10.10.0.10, host_key: {type: ssh-ed25519, fingerprint: "${OTHER_KEY.fingerprint}"}}`
+    const words = 'Another host key than the one in the file was pinned for the device of a before.'
+    await importing(opened, '- {name: a, host: elsewhere}')
+    await expect(importing(opened, back)).rejects.toThrow(words)
+    // The other key is the pinned one already when it comes back.
+    await importing(opened, `- {name: a, host_key: {type: ssh-ed25519, fingerprint: "${OTHER_KEY.fingerprint}"}}`)
+    await expect(importing(opened, back)).rejects.toThrow(words)
+    expect(opened.list()).toMatchObject([{ host: 'elsewhere', hostKey: OTHER_KEY }])
+    // Nor for a new connection to the device, by whatever name.
+    const twin = `- {name: b, host: 10.10.0.10., username: u, host_key: {type: ssh-ed25519, fingerprint: "${OTHER_KEY.fingerprint}"}}`
+    await expect(importing(opened, twin)).rejects.toThrow('of b before')
+    // The key that it was is no other one, and a person may have compared the other one.
+    await importing(opened, `- {name: b, host: 10.10.0.10, username: u}`)
+    const b = opened.list().find(({ name }) => name === 'b')?.id ?? 0
+    await importing(opened, `- {name: b, host_key: {type: "${pinned?.type}", fingerprint: "${pinned?.fingerprint}"}}`)
+    opened.handlers['connection:remove']({ id: b })
+    await opened.handlers['connection:edit']({ id, change: { host: '10.10.0.10' } })
+    await opened.handlers['connection:trust']({ id, hostKey: OTHER_KEY })
+    await importing(opened, '- {name: a, host: elsewhere}')
+    await importing(opened, back)
+    expect(opened.list()).toMatchObject([{ host: '10.10.0.10', hostKey: OTHER_KEY }])
+  })
+
+  it('does not move a hold to another device, and neither does an edit', async () => {
+    const opened = open()
+    const id = opened.house.add('a')
+    await opened.handlers['connection:hold']({ id, by: 'bob' })
+    const words = 'a is on hold, and a hold is about the device that it is.'
+    await expect(importing(opened, '- {name: a, host: elsewhere}')).rejects.toThrow(words)
+    expect(() => opened.handlers['connection:edit']({ id, change: { port: 2222 } })).toThrow(words)
+    await importing(opened, '- {name: a, host: 10.10.0.10., service: Cisco Tftp}')
+    expect(opened.list()).toMatchObject([{ host: '10.10.0.10.', service: 'Cisco Tftp', hold: { by: 'bob' } }])
+    await opened.handlers['connection:release']({ id })
+    expect(await importing(opened, '- {name: a, host: elsewhere}')).toEqual({ added: 0, changed: 1 })
+  })
+
+  it('of more than a file may hold, in however many parts, is given up and keeps nothing', () => {
+    const { handlers, list } = open()
+    const importId = randomUUID()
+    const send = (part: number) =>
+      handlers['connection:import']({
+        importId,
+        part,
+        parts: 4,
+        add: Array.from({ length: 2000 }, (_, n) => ({ name: `a-${part}-${n}`, host: 'h', username: 'u' })),
+        edit: [],
+      })
+    expect([send(0), send(1)]).toEqual([null, null])
+    expect(() => send(2)).toThrow('No more than 5000 connections at once. Nothing was imported.')
+    expect(() => send(3)).toThrow('Another import began meanwhile.')
+    expect(list()).toEqual([])
+  })
+
   it('takes many thousands of characters to the daemon in packets that it takes', async () => {
     const opened = open()
     const text = Array.from({ length: 1000 }, (_, n) => {
@@ -201,6 +258,30 @@ describe('the plan', () => {
       'a key file',
       '- {name: a, key_path: /k}',
       ['  ~ a  line 1: key_path: none -> /k', '      its password goes: the key file takes its place'],
+    ],
+    [
+      'a helper',
+      '- {name: a, credential: "helper:ops"}',
+      ['  ~ a  line 1: credential: sealed -> helper:ops', '      its password goes: another source takes its place'],
+    ],
+    ['the same source', '- {name: a, credential: sealed}', []],
+    [
+      'a key and its helper',
+      '- {name: a, credential: "key:/k", passphrase_from: "helper:ops"}',
+      [
+        '  ~ a  line 1: key_path: none -> /k; passphrase_from: none -> helper:ops',
+        '      its password goes: the key file takes its place',
+      ],
+    ],
+    [
+      'two sources',
+      '- {name: a, key_path: /k, credential: prompt}',
+      ['  x line 1, a: credential is there beside key_path', '      A connection has one: say which.'],
+    ],
+    [
+      'a passphrase itself',
+      '- {name: a, passphrase: hush}',
+      ['  x line 1, a: passphrase is not taken from a file', '      Take it out, then: vosctl credentials set a'],
     ],
     ['time limits', '- {name: a, timings_ms: {poll: 5}}', ['  ~ a  line 1: timings_ms: none -> poll 5']],
     [
@@ -295,7 +376,6 @@ const INPUT = fc.record(
     port: fc.integer({ min: 1, max: 65535 }),
     platform: fc.constantFrom('vos', 'linux'),
     service: fc.oneof(LINE, fc.constant(null)),
-    keyPath: LINE.map((text) => `/${text.replaceAll(/[/.]/g, '')}`),
     algorithms: fc.constantFrom('modern', 'legacy-vos'),
     echo: fc.boolean(),
     enter: fc.constantFrom('cr', 'lf'),
@@ -304,7 +384,15 @@ const INPUT = fc.record(
   },
   { requiredKeys: ['name', 'host', 'username'] },
 )
-const HOUSE = fc.uniqueArray(INPUT, { maxLength: 6, minLength: 1, selector: ({ name }) => name.toLowerCase() })
+/** A key has a passphrase or none; any other source is named alone. A sealed password is in no file. */
+const SOURCE = fc.oneof(
+  fc.record({ keyPath: LINE.map((text) => `/${text.replaceAll(/[/.]/g, '')}`) }),
+  fc.record({ keyPath: fc.constant('/k'), passphraseFrom: fc.constantFrom('helper:ops', 'helper:a-b') }),
+  fc.record({ credential: fc.constantFrom('helper:ops', `agent:SHA256:${'A'.repeat(43)}`, 'prompt') }),
+  fc.constant({}),
+)
+const WHOLE = fc.tuple(INPUT, SOURCE).map(([input, source]) => ({ ...input, ...source }))
+const HOUSE = fc.uniqueArray(WHOLE, { maxLength: 6, minLength: 1, selector: ({ name }) => name.toLowerCase() })
 
 describe('a house that is exported', () => {
   it('is the same in an empty house, and nothing new in its own, whatever is in it', async () => {
