@@ -209,10 +209,14 @@ export function createHandlers({ store, manager, sealed, lent, now, info, stop }
       readServices(id, despiteLoginHold ?? false, manager, operations, requestId),
 
     'credential:set': async ({ id, password }) => {
-      await checkSettable(connections.get(id), password)
+      const checked = connections.get(id)
+      await checkSettable(checked, password)
       return await sealed.withKey((key) => {
         idle(id, 'given another password')
         const login = connections.get(id)
+        if (credentialWord(login.credential) !== credentialWord(checked.credential)) {
+          throw new VosError('bad_request', `${login.name} was changed meanwhile. Nothing was set.`)
+        }
         const keyPath = login.credential.type === 'key' ? login.credential.path : undefined
         const secret = sealPassword(key, password, bindingOf(login, keyPath))
         return view(

@@ -155,7 +155,10 @@ export class Manager {
     const recorded = this.#accept(request, free, attached, skipped)
     const monotonic = this.#monotonic?.() ?? 0
     for (const one of recorded.events) {
-      this.#lent.claim(request.requestId, one.operation.connection.id, one.operation.id)
+      // Not the one whose unknown outcome this request has accepted.
+      if (one.recorded.event.type === 'accepted') {
+        this.#lent.claim(request.requestId, one.operation.connection.id, one.operation.id)
+      }
       this.#clocks.set(one.operation.id, { wall: one.recorded.at, monotonic })
       this.#publish(one)
     }
@@ -912,9 +915,9 @@ function loginHeld(connection: Connection, why: string): VosError {
       hint:
         connection.credential.type === 'key'
           ? `Name the right key (vosctl connections edit ${connection.name} --key <path>), or try it: vosctl credentials test ${connection.name}`
-          : connection.credential.type !== 'sealed' && connection.credential.type !== 'none'
-            ? `Put right what ${connection.credential.type} gives, then try it: vosctl credentials test ${connection.name}`
-            : `Set the right password: vosctl credentials set ${connection.name}`,
+          : connection.credential.type === 'sealed' || connection.credential.type === 'none'
+            ? `Set the right password: vosctl credentials set ${connection.name}`
+            : `When its ${connection.credential.type} gives the right one, try it: vosctl credentials test ${connection.name}`,
     },
   )
 }

@@ -63,8 +63,7 @@ async function meet(isAccepted: (signed: boolean) => boolean = () => true) {
     onAuthentication: (context) => {
       const { key, signature, blob, hashAlgo } = context as PublicKeyAuthContext
       const parsed = ssh2.utils.parseKey(key.data)
-      const isRight =
-        signature && !(parsed instanceof Error) && blob ? parsed.verify(blob, signature, hashAlgo) === true : null
+      const isRight = signature && !(parsed instanceof Error) && blob ? parsed.verify(blob, signature, hashAlgo) : null
       const digest = createHash('sha256').update(key.data).digest('base64')
       const fingerprint = `SHA256:${digest.replace(/=+$/, '')}`
       seen.push({ fingerprint, signed: signature !== undefined, isRight })

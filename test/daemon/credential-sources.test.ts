@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import type { AuthContext, KeyboardAuthContext, PasswordAuthContext, PublicKeyAuthContext } from 'ssh2'
+import type { AuthContext, KeyboardAuthContext } from 'ssh2'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { isSettled } from '../../src/core/operation.ts'
 import type { ConnectionInput } from '../../src/core/protocol.ts'
@@ -144,9 +144,8 @@ async function tryLogin(one: Case, methods: AuthContext['method'][], isAccepted:
         if (isAccepted) context.accept()
         else context.reject(methods)
       }
-      if (context.method === 'password') answer((context as PasswordAuthContext).password)
-      else if (context.method === 'publickey')
-        answer(`key ${toHostKey((context as PublicKeyAuthContext).key.data).fingerprint}`)
+      if (context.method === 'password') answer(context.password)
+      else if (context.method === 'publickey') answer(`key ${toHostKey(context.key.data).fingerprint}`)
       else {
         const asked = context as KeyboardAuthContext
         asked.prompt([{ prompt: 'Password: ', echo: false }], ([given = '']) => answer(given))

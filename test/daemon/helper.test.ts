@@ -83,7 +83,7 @@ describe('a helper', () => {
     expect(fs.readFileSync(`${directory}/pwd`, 'utf8')).toBe('/\n')
     // 10 or more is the script itself, held open by its shell.
     const descriptors = fs.readFileSync(`${directory}/fd`, 'utf8').trim().split('\n').map(Number)
-    expect(descriptors.filter((fd) => fd < 10).toSorted()).toEqual([0, 1, 2])
+    expect(descriptors.filter((fd) => fd < 10).toSorted((a, b) => a - b)).toEqual([0, 1, 2])
   })
 
   it.each([

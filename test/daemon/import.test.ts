@@ -177,7 +177,7 @@ describe('an import', () => {
     await importing(opened, `- {name: b, host: 10.10.0.10, username: u}`)
     const b = opened.list().find(({ name }) => name === 'b')?.id ?? 0
     await importing(opened, `- {name: b, host_key: {type: "${pinned?.type}", fingerprint: "${pinned?.fingerprint}"}}`)
-    opened.handlers['connection:remove']({ id: b })
+    await opened.handlers['connection:remove']({ id: b })
     await opened.handlers['connection:edit']({ id, change: { host: '10.10.0.10' } })
     await opened.handlers['connection:trust']({ id, hostKey: OTHER_KEY })
     await importing(opened, '- {name: a, host: elsewhere}')

@@ -52,6 +52,23 @@ describe('a password that is typed at each start', () => {
     expect(house.start(id, { requestId }).operations.map((one) => one.id)).toEqual([operation])
   })
 
+  it('goes to the new operation, not to the one whose unknown outcome is accepted with it', async () => {
+    const { house, id } = open({
+      commit: [{ type: 'sent' }, { type: 'question', text: 'Continue?' }, { type: 'ended' }],
+    })
+    const ask = async () => {
+      const requestId = randomUUID()
+      house.lent.lend(requestId, id, 'typed')
+      const operation = house.start(id, { requestId, despiteUnknown: true }).operations[0]?.id ?? ''
+      expect(house.lent.find(operation, id)).toBe('typed')
+      return await house.settled(operation)
+    }
+    const { status, id: first } = await ask()
+    expect(status).toBe('unknown')
+    await ask()
+    expect(house.lent.find(first, id)).toBeUndefined()
+  })
+
   it('waits with an operation that waits for its device', async () => {
     const { promise: held, resolve: go } = Promise.withResolvers<void>()
     const { house, id } = open({ ...RESTARTED, pause: () => held })

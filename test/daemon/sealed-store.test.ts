@@ -180,9 +180,9 @@ describe('a rotation', () => {
     // A directory cannot be replaced by a file.
     fs.rmSync(house.key)
     fs.mkdirSync(path.join(house.key, 'x'), { recursive: true })
-    await expect(sealed.rotate()).rejects.toThrow()
+    await expect(sealed.rotate()).rejects.toThrow(/director/)
     expect(await house.opened(sealed)).toEqual(ALL)
-    await expect(sealed.rotate()).rejects.toThrow()
+    await expect(sealed.rotate()).rejects.toThrow(/director/)
     fs.rmSync(house.key, { recursive: true })
     expect(await house.opened(house.sealed())).toEqual(ALL)
   })

@@ -9,6 +9,7 @@ import { isMachine, listConnections, printJson, type Context } from '../context.
 import { FIRST_STEPS } from '../first-steps.ts'
 import { toConnectionJson, toTime } from '../json-documents.ts'
 import { errorLines } from '../report.ts'
+import { currentUser } from '../paths.ts'
 import { clean } from '../renderers/words.ts'
 import { chooseTarget, insist, isInteractive } from '../selection.ts'
 import { table } from '../table.ts'
@@ -46,7 +47,8 @@ export function toChange(options: ConnectionOptions): Partial<ConnectionInput> {
   if (options.key !== undefined && credential !== undefined) {
     throw new VosError('bad_request', 'a connection has one credential.', { hint: 'Say --key or --credential.' })
   }
-  const key = isKey ? credential?.slice('key:'.length) : options.key
+  // No shell expands it in the middle of a word.
+  const key = isKey ? credential?.slice('key:'.length).replace(/^~(?=\/)/, currentUser().home) : options.key
   return {
     ...(name === undefined ? {} : { name }),
     ...(host === undefined ? {} : { host }),

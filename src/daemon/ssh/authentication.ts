@@ -95,7 +95,7 @@ export class Authentication {
     throw new VosError(
       'login_method',
       `${where(this.#peer)} offers ${offers} to ${this.#username}, and ${WORDS[kind]} needs ${METHODS[kind].join(' or ')}. No credential was sent.`,
-      { hint: `Give a credential that it takes: vosctl credentials set ${this.#peer.name}` },
+      { hint: `Name one that it takes: vosctl connections edit ${this.#peer.name} --credential <source>` },
     )
   }
 
