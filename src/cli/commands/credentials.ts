@@ -12,7 +12,7 @@ export interface SetOptions {
   readonly stdin?: boolean
 }
 
-/** Takes a password, or the passphrase of a key file, from the terminal or from standard input: never from a flag or a variable, which others can read. */
+/** Takes the secret from the terminal or from standard input: never from a flag or a variable, which others can read. */
 export async function setCredential(context: Context, word: string, options: SetOptions): Promise<ExitStatus> {
   const client = await context.connect()
   await setPassword(context, client, await chooseTarget(client, word), options)
