@@ -13,6 +13,7 @@ import { hold, release } from './commands/hold.ts'
 import { history } from './commands/history.ts'
 import { verifyHistory } from './commands/history-verify.ts'
 import { importConnections } from './commands/import.ts'
+import * as key from './commands/key.ts'
 import { logs } from './commands/logs.ts'
 import { ps } from './commands/ps.ts'
 import { restart } from './commands/restart.ts'
@@ -62,6 +63,10 @@ export const ACTIONS: Readonly<Record<string, Action>> = {
   'credentials set': (context, [word = ''], options) => credentials.setCredential(context, word, options),
   'credentials test': (context, [word = '']) => credentials.testCredential(context, word),
   'credentials remove': (context, [word = '']) => credentials.removeCredential(context, word),
+  'key status': key.keyStatus,
+  'key unlock': (context, _, options) => key.unlockKey(context, options),
+  'key lock': key.lockKey,
+  'key rotate': (context, _, options) => key.rotateKey(context, options),
   'daemon start': daemon.startDaemon,
   'daemon stop': (context, _, options) => daemon.stopDaemon(context, options),
   'daemon restart': (context, _, options) => daemon.restartDaemon(context, options),

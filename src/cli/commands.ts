@@ -19,7 +19,15 @@ const CONNECTION_FLAGS: readonly FlagSpec[] = [
   { flag: '--platform <vos|linux>', means: 'what it is; default vos', parse: choice('--platform', PLATFORMS) },
   { flag: '--port <port>', means: 'SSH port; default 22', parse: PORT },
   { flag: '--service <name>', means: 'what "restart" means here; default "Cisco Tomcat" on vos' },
-  { flag: '--key <path>', means: 'log in with this unencrypted private key instead of a password' },
+  { flag: '--key <path>', means: 'log in with this private key; short for --credential key:<path>' },
+  {
+    flag: '--credential <source>',
+    means: 'the one way to log in: sealed, helper:<name>, key:<path>, agent:<fingerprint>, prompt or none',
+  },
+  {
+    flag: '--passphrase-from <source>',
+    means: 'of an encrypted key: sealed (default; see credentials set) or helper:<name>',
+  },
   { flag: '--sudo', means: 'linux: run systemctl through sudo -n' },
   { flag: '--via <connection>', means: 'reached through this one, a jump host; none: directly' },
   { flag: '--no-echo', means: 'vos: the device shows nothing before Enter, so do not compare what was typed' },
@@ -322,7 +330,10 @@ const CONNECTIONS: CommandSpec = {
         { flag: '--no-accept-new', means: 'compare its host key again, as everywhere' },
         { flag: '--no-via', means: 'directly again' },
       ],
-      notes: ['Another host, port or jump host takes the pinned key away, another login the password.'],
+      notes: [
+        'Another host, port or jump host takes the pinned key away, another login or source the password or passphrase.',
+        'Where the named source fails, no other is tried.',
+      ],
       exits: [0, 2],
     },
     {
@@ -413,13 +424,13 @@ const CONNECTIONS: CommandSpec = {
 
 const CREDENTIALS: CommandSpec = {
   name: 'credentials',
-  summary: 'The passwords of connections, sealed on disk.',
-  see: ['connections'],
+  summary: 'The passwords of connections, and the passphrases of their keys, sealed on disk.',
+  see: ['connections', 'key'],
   commands: [
     {
       name: 'set',
       arguments: '<target>',
-      summary: 'Set the password. Never taken from a flag or the environment.',
+      summary: "Set the password, or the passphrase of the connection's key. Never from a flag or the environment.",
       examples: ['vosctl credentials set cucm-pub', 'pass show cucm-pub | vosctl credentials set cucm-pub --stdin'],
       flags: [{ flag: '--stdin', means: 'the first line of standard input' }],
       exits: [0, 2],
@@ -433,7 +444,45 @@ const CREDENTIALS: CommandSpec = {
     {
       name: 'remove',
       arguments: '<target>',
-      summary: 'Forget the password or the key file.',
+      summary: 'Forget the password, or whatever else the credential is.',
+      exits: [0, 2],
+    },
+  ],
+}
+
+const PASSPHRASE_STDIN: FlagSpec = { flag: '--stdin', means: 'the first line of standard input' }
+
+const KEY: CommandSpec = {
+  name: 'key',
+  summary: 'What opens the sealed passwords: a key file, a credential of systemd, or a passphrase.',
+  see: ['credentials', 'doctor'],
+  commands: [
+    {
+      name: 'status',
+      summary: 'Where the key comes from, and whether it is at hand.',
+    },
+    {
+      name: 'unlock',
+      summary: 'Type the passphrase, where the settings say "key: passphrase"; the first one that is typed becomes it.',
+      flags: [
+        PASSPHRASE_STDIN,
+        { flag: '--new', means: 'with --stdin: there is no passphrase yet, and this becomes it' },
+      ],
+      notes: [
+        'It stays unlocked until the daemon ends. Until then a restart is refused with exit 2, and nothing is sent.',
+      ],
+      exits: [0, 2],
+    },
+    {
+      name: 'lock',
+      summary: 'Take the key of the passphrase out of the memory of the daemon.',
+      exits: [0, 2],
+    },
+    {
+      name: 'rotate',
+      summary: 'Make another key, and seal everything with it in one transaction.',
+      flags: [PASSPHRASE_STDIN],
+      notes: ['The old key opens nothing any more, except older backups.'],
       exits: [0, 2],
     },
   ],
@@ -590,6 +639,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   EXPORT,
   CONNECTIONS,
   CREDENTIALS,
+  KEY,
   DAEMON,
   DOCTOR,
   COMPLETION,
@@ -603,6 +653,6 @@ export const TOPIC_NAMES = ['exit-codes', 'environment', 'cron', 'tmux', 'json',
 export const GROUPS: readonly (readonly [string, readonly CommandSpec[]])[] = [
   ['Act', [RESTART, TEST, CANCEL, HOLD, RELEASE]],
   ['Look', [WATCH, PS, STATUS, ATTACH, WAIT, LOGS, HISTORY, EXPORT, VERIFY, ACK]],
-  ['Inventory', [CONNECTIONS, CREDENTIALS]],
+  ['Inventory', [CONNECTIONS, CREDENTIALS, KEY]],
   ['Set up', [DAEMON, DOCTOR, COMPLETION, DEMO]],
 ]

@@ -19,7 +19,7 @@ export function listLines(connections: readonly ConnectionView[]): string[] {
       address(connection),
       connection.service === null ? '-' : clean(connection.service),
       `${connection.hostKey ? 'pinned' : 'none'}${connection.acceptNew ? ', accept-new' : ''}`,
-      credentialWord(connection),
+      shortWord(connection),
       connection.last?.status ?? '-',
       ...(isAnyBehind ? [viaWords(connection) ?? '-'] : []),
       ...(isAnyHeld ? [connection.hold ? `by ${clean(connection.hold.by)}` : '-'] : []),
@@ -30,7 +30,7 @@ export function listLines(connections: readonly ConnectionView[]): string[] {
 
 /** One connection as a page. */
 export function connectionLines(connection: ConnectionView, now: number): string[] {
-  const { credential, hold, hostKey, last, loginHold, timings } = connection
+  const { hold, hostKey, last, loginHold, timings } = connection
   const special = [
     ...(connection.acceptNew ? ['accept-new: pins the first host key that it sees'] : []),
     ...(connection.algorithms === 'modern' ? [] : [legacyWords(connection)]),
@@ -45,7 +45,7 @@ export function connectionLines(connection: ConnectionView, now: number): string
     ...(connection.via === null ? [] : [['via', viaWords(connection) ?? ''] as const]),
     ['service', connection.service === null ? 'none: name one with --service' : clean(connection.service)],
     ['host key', hostKey ? `${clean(hostKey.type)} ${clean(hostKey.fingerprint)}` : 'not pinned'],
-    ['credential', credential.type === 'key' ? `key file ${clean(credential.path)}` : credentialWord(connection)],
+    ['credential', longWord(connection)],
     ...(special.length > 0 ? [['settings', special.join(', ')] as const] : []),
     [
       'last',
@@ -97,9 +97,30 @@ export function oldAlgorithmWords(
     : `its old algorithms are allowed until ${until} only`
 }
 
-function credentialWord({ credential, loginHold }: ConnectionView): string {
-  const word = { none: 'none', sealed: 'password', key: 'key' }[credential.type]
+function shortWord({ credential, loginHold }: ConnectionView): string {
+  const { type } = credential
+  const word = type === 'sealed' ? 'password' : type === 'helper' ? `helper ${clean(credential.name)}` : type
   return loginHold ? `${word}, held` : word
+}
+
+function longWord(connection: ConnectionView): string {
+  const { credential } = connection
+  switch (credential.type) {
+    case 'key': {
+      const { passphrase } = credential
+      const from =
+        passphrase === undefined
+          ? ''
+          : `, passphrase ${passphrase === 'sealed' ? 'sealed' : `from ${clean(passphrase)}`}`
+      return `key file ${clean(credential.path)}${from}`
+    }
+    case 'agent':
+      return `key of the agent, ${clean(credential.fingerprint)}`
+    case 'prompt':
+      return 'asked at each start'
+    default:
+      return shortWord(connection)
+  }
 }
 
 function limitWords(ms: number): string {

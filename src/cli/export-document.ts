@@ -1,3 +1,4 @@
+import { credentialWord, type CredentialSource } from '../core/connection.ts'
 import type { ConnectionView } from '../core/protocol.ts'
 import { EXPORT_SCHEMA } from './import/fields.ts'
 import { toConnectionJson } from './json-documents.ts'
@@ -25,7 +26,7 @@ function toExportEntry(connection: ConnectionView): ExportDocument['connections'
     username,
     platform,
     service,
-    ...(credential.type === 'key' ? { key_path: credential.path } : {}),
+    ...toSourceFields(credential),
     ...(hostKey ? { host_key: hostKey } : {}),
     accept_new: acceptNew,
     algorithms,
@@ -37,4 +38,12 @@ function toExportEntry(connection: ConnectionView): ExportDocument['connections'
     via: hops.at(-1)?.name ?? null,
     ...(Object.keys(timings).length > 0 ? { timings_ms: toConnectionJson(connection)['timings_ms'] } : {}),
   }
+}
+
+/** Nothing where there is a password or none: another house has its own, which a file must not take away. */
+function toSourceFields(credential: CredentialSource): Readonly<Record<string, string>> {
+  if (credential.type === 'none' || credential.type === 'sealed') return {}
+  if (credential.type !== 'key') return { credential: credentialWord(credential) }
+  const { path: key_path, passphrase } = credential
+  return { key_path, ...(passphrase === undefined || passphrase === 'sealed' ? {} : { passphrase_from: passphrase }) }
 }

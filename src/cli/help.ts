@@ -142,6 +142,9 @@ function environment(): string[] {
       ['hosts: [ops.example:8443]', 'names that it answers to, beside its own addresses'],
       ['polling: true', 'also without websockets'],
       ['tls: {certificate, key, clients}', 'absolute paths; clients: who signs the certificates that are let in'],
+      ['key: file', 'what seals passwords: file, systemd or passphrase; default systemd where it hands one over'],
+      ['agent: /path', 'the socket of the ssh-agent whose keys --credential agent:<fingerprint> names'],
+      ['helpers: {ops: [/path, word]}', 'programs that know secrets, for --credential helper:ops'],
     ]),
   ]
 }
@@ -193,6 +196,7 @@ function json(): string[] {
       ['vosctl/connection-export/v1', 'connections export'],
       ['vosctl/connection-import/v1', 'connections import'],
       ['vosctl/service-list/v1', 'connections services'],
+      ['vosctl/key/v1', 'key status, unlock, lock, rotate'],
       ['vosctl/status/v1', 'status'],
       ['vosctl/log/v1', 'logs'],
       ['vosctl/daemon/v1', 'daemon start, stop, restart, status'],

@@ -1,3 +1,4 @@
+import { credentialWord } from '../core/connection.ts'
 import type { Operation } from '../core/operation.ts'
 import type { ConnectionView, HistoryVerification, ServiceStatistics, StartResult } from '../core/protocol.ts'
 import { toOperationJson, type JsonObject } from './renderers/json.ts'
@@ -85,7 +86,9 @@ export function toConnectionJson(connection: ConnectionView): JsonObject {
     user: connection.username,
     service: connection.service,
     credential: credential.type,
+    credential_source: credentialWord(credential),
     key_path: credential.type === 'key' ? credential.path : null,
+    passphrase_from: credential.type === 'key' ? (credential.passphrase ?? null) : null,
     host_key: connection.hostKey,
     accept_new: connection.acceptNew,
     algorithms: connection.algorithms,

@@ -73,13 +73,45 @@ export interface ShownKey extends HostKey {
   readonly bits: number | null
 }
 
-/** How a connection authenticates. Named, never searched for. */
+/** How a connection authenticates. Named, never searched for: where the one that is named fails, no other is tried. */
 export type CredentialSource =
   | { readonly type: 'none' }
   /** A password, sealed in the database. */
   | { readonly type: 'sealed' }
-  /** An unencrypted private key file, read at the moment of use. */
-  | { readonly type: 'key'; readonly path: string }
+  /**
+   * A private key file, read at the moment of use. If it is encrypted, its passphrase is sealed in the database, or a
+   * helper is asked for it.
+   */
+  | { readonly type: 'key'; readonly path: string; readonly passphrase?: 'sealed' | `helper:${string}` }
+  /** A program of `config.yaml` that is asked for the password at each login. */
+  | { readonly type: 'helper'; readonly name: string }
+  /** The one key with this fingerprint in the ssh-agent of `config.yaml`. */
+  | { readonly type: 'agent'; readonly fingerprint: string }
+  /** Whoever starts an operation is asked for the password, for this operation alone. */
+  | { readonly type: 'prompt' }
+
+/** `helper:ops`, `agent:SHA256:…`, `key:/path`, or the type alone: how a source is said and stored. */
+export function credentialWord(source: CredentialSource): string {
+  switch (source.type) {
+    case 'key':
+      return `key:${source.path}`
+    case 'helper':
+      return `helper:${source.name}`
+    case 'agent':
+      return `agent:${source.fingerprint}`
+    default:
+      return source.type
+  }
+}
+
+/** The other way round; null for what is no source. A path is taken as it is. */
+export function toCredential(word: string): CredentialSource | null {
+  if (word === 'none' || word === 'sealed' || word === 'prompt') return { type: word }
+  const [, type, rest = ''] = /^(key|helper|agent):(.+)$/s.exec(word) ?? []
+  if (type === 'key') return { type, path: rest }
+  if (type === 'helper') return /^[a-z][a-z0-9-]{0,31}$/.test(rest) ? { type, name: rest } : null
+  return type === 'agent' && /^SHA256:[A-Za-z0-9+/]{43}$/.test(rest) ? { type, fingerprint: rest } : null
+}
 
 /** A jump host on the way to a device. */
 export interface Hop {

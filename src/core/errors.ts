@@ -78,6 +78,7 @@ const CODES = {
     'declined',
     'no_credential',
     'bad_key_file',
+    'store_locked', // the key of what is sealed is a passphrase that nobody has typed yet
     'bad_config', // the settings file
     'not_allowed', // over the network: never, or not with this token
     'bad_token', // over the network: none, or one that is not known

@@ -155,7 +155,12 @@ export interface ConnectionInput {
   readonly username: string
   readonly platform?: Platform
   readonly service?: string | null
+  /** A private key file: the source `key:<path>`, said in this way alone. */
   readonly keyPath?: string
+  /** Any other source, as `credentialWord` says it. */
+  readonly credential?: string
+  /** Of an encrypted key: `sealed`, or `helper:<name>`. */
+  readonly passphraseFrom?: string
   readonly algorithms?: AlgorithmProfile
   readonly algorithmsReason?: string
   readonly algorithmsUntil?: string
@@ -194,6 +199,17 @@ export interface ConnectionView extends Connection {
   readonly last: { readonly id: string; readonly status: string; readonly completedAt: number | null } | null
   readonly loginHold: { readonly since: number; readonly message: string } | null
   readonly hold: Hold | null
+}
+
+/** What seals the secrets in the database, and whether it is at hand. */
+export interface KeyStatus {
+  readonly provider: 'file' | 'systemd' | 'passphrase'
+  /** `none`: made when the first secret is set. */
+  readonly state: 'open' | 'locked' | 'none'
+  /** Where the key lies; null for a passphrase. */
+  readonly path: string | null
+  /** Sealed passwords and passphrases. */
+  readonly secrets: number
 }
 
 /** Which ended operations are meant; what is left out restricts nothing. */
@@ -317,18 +333,30 @@ export interface ClientToServerEvents {
   /** Keeps hands off until somebody releases it: no work begins there. What runs goes on. */
   'connection:hold': Request<{ id: number; by: string; reason?: string }, ConnectionView>
   'connection:release': Request<{ id: number }, ConnectionView>
-  /** One login; it is recorded as asked for by `createdBy`, or by the daemon's own user. */
+  /**
+   * One login; it is recorded as asked for by `createdBy`, or by the daemon's own user. `requestId` as in
+   * `operation:start`, so that a password can be lent to it.
+   */
   'connection:services': Request<
-    { id: number; createdBy?: string; despiteLoginHold?: boolean },
+    { id: number; createdBy?: string; despiteLoginHold?: boolean; requestId?: string },
     readonly ServiceState[]
   >
+  /** Seals a password; the passphrase of its key where the connection names a key file. */
   'credential:set': Request<{ id: number; password: string }, ConnectionView>
+  /** What a person typed for the operation that this request id will start there. It is kept for that one alone. */
+  'credential:lend': Request<{ requestId: string; connectionId: number; password: string }, null>
   'credential:remove': Request<{ id: number }, ConnectionView>
   /** `digest` is the SHA-256 of the token, in base64url: the token never comes here. */
   'token:create': Request<{ name: string; access: 'read' | 'full'; digest: string; createdBy: string }, TokenView>
   'token:list': Request<Record<string, never>, readonly TokenView[]>
   /** At once: whoever is connected with it is cut off. */
   'token:revoke': Request<{ name: string }, TokenView>
+  'key:status': Request<Record<string, never>, KeyStatus>
+  /** Opens a store that a passphrase seals. Where there is no passphrase yet, this becomes it. */
+  'key:unlock': Request<{ passphrase: string; isNew: boolean }, KeyStatus>
+  'key:lock': Request<Record<string, never>, KeyStatus>
+  /** Another key for everything that is sealed; `passphrase` is the new one where a passphrase is the key. */
+  'key:rotate': Request<{ passphrase?: string }, KeyStatus>
   'daemon:info': Request<Record<string, never>, DaemonInfo>
   'daemon:stop': Request<{ mode: 'idle' | 'drain' | 'now' }, { readonly active: number }>
 }

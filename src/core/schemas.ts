@@ -1,5 +1,12 @@
 import { z } from 'zod'
-import { ALGORITHM_PROFILES, DEFAULT_TIMINGS, HOST_KEY_TYPES, PLATFORMS, type Timings } from './connection.ts'
+import {
+  ALGORITHM_PROFILES,
+  DEFAULT_TIMINGS,
+  HOST_KEY_TYPES,
+  PLATFORMS,
+  toCredential,
+  type Timings,
+} from './connection.ts'
 import { IF_RUNNING, type RequestName, type RequestOf } from './protocol.ts'
 import { oneLine } from './text.ts'
 
@@ -54,12 +61,30 @@ const fingerprint = z.string().regex(/^SHA256:[A-Za-z0-9+/]{43}$/, 'is not a SHA
 const hostKey = z.strictObject({ type: hostKeyType, fingerprint })
 const day = z.iso.date('is not a day, such as 2027-03-31')
 
+const credential = z.string().refine((word) => {
+  const source = toCredential(word)
+  return source !== null && source.type !== 'key'
+}, 'is not sealed, helper:<name>, agent:SHA256:<fingerprint>, prompt or none')
+const passphraseFrom = z
+  .string()
+  .refine((word) => word === 'sealed' || toCredential(word)?.type === 'helper', 'is not sealed or helper:<name>')
+
+function secret(what: string) {
+  return z
+    .string()
+    .min(1, `the ${what} is empty`)
+    .max(1024, `the ${what} is longer than 1024 characters`)
+    .refine((text) => !/[\0\r\n]/.test(text), `the ${what} holds a line break`)
+}
+
 const required = { name, host, username: line(64, 'the username') }
 const optional = {
   port,
   platform: z.enum(PLATFORMS),
   service: line(96, 'the service').nullable(),
   keyPath: line(4096, 'the key path'),
+  credential,
+  passphraseFrom,
   algorithms: z.enum(ALGORITHM_PROFILES),
   algorithmsReason: line(200, 'the reason'),
   algorithmsUntil: day,
@@ -157,15 +182,10 @@ export const REQUESTS = {
     id,
     createdBy: line(64, 'the user name').exactOptional(),
     despiteLoginHold: z.boolean().exactOptional(),
+    requestId: z.uuid().exactOptional(),
   }),
-  'credential:set': z.strictObject({
-    id,
-    password: z
-      .string()
-      .min(1, 'the password is empty')
-      .max(1024, 'the password is longer than 1024 characters')
-      .refine((text) => !/[\0\r\n]/.test(text), 'the password holds a line break'),
-  }),
+  'credential:set': z.strictObject({ id, password: secret('password') }),
+  'credential:lend': z.strictObject({ requestId: z.uuid(), connectionId: id, password: secret('password') }),
   'credential:remove': z.strictObject({ id }),
   'token:create': z.strictObject({
     // What the journal calls its holder is a user name: `token:` and this.
@@ -176,6 +196,10 @@ export const REQUESTS = {
   }),
   'token:list': nothing,
   'token:revoke': z.strictObject({ name }),
+  'key:status': nothing,
+  'key:unlock': z.strictObject({ passphrase: secret('passphrase'), isNew: z.boolean() }),
+  'key:lock': nothing,
+  'key:rotate': z.strictObject({ passphrase: secret('passphrase').exactOptional() }),
   'daemon:info': nothing,
   'daemon:stop': z.strictObject({ mode: z.enum(['idle', 'drain', 'now']) }),
 } as const satisfies { readonly [Name in RequestName]: z.ZodType<RequestOf<Name>> }
@@ -223,10 +247,15 @@ export const ACCESS: { readonly [Name in RequestName]: 'local' | 'full' | 'read'
   'connection:release': 'full',
   'connection:services': 'full',
   'credential:set': 'local',
+  'credential:lend': 'local',
   'credential:remove': 'local',
   'token:create': 'local',
   'token:list': 'local',
   'token:revoke': 'local',
+  'key:status': 'local',
+  'key:unlock': 'local',
+  'key:lock': 'local',
+  'key:rotate': 'local',
   'daemon:info': 'read',
   'daemon:stop': 'local',
 }

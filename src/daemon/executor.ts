@@ -12,8 +12,8 @@ export interface Execution {
   readonly signal: AbortSignal
   /** May wait before an event, and may refuse it by throwing. */
   readonly before: (event: OperationEvent, operation: Operation) => Promise<void> | void
-  /** Puts the event on disk, then tells the watchers. Throws when it is not on disk. */
-  readonly record: (operation: Operation, event: OperationEvent) => Operation
+  /** Puts the event on disk, then tells the watchers. Throws when it is not on disk. `error`: what it ends by. */
+  readonly record: (operation: Operation, event: OperationEvent, error?: unknown) => Operation
 }
 
 /**
@@ -37,7 +37,7 @@ export async function execute({ recipe, device, operation, signal, before, recor
     if (isSettled(operation)) throw error
     const stopping = signal.aborted && signal.reason instanceof VosError && signal.reason.code === 'interrupted'
     if (stopping && maybeSent(operation)) return
-    record(operation, endingFor(operation, error))
+    record(operation, endingFor(operation, error), error)
     if (!(error instanceof VosError)) throw error
   } finally {
     await device.close()

@@ -1,6 +1,13 @@
-import { randomUUID, type KeyObject } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import os from 'node:os'
-import { deviceKey, problemOfAlgorithms, type Connection, type ShownKey } from '../core/connection.ts'
+import {
+  credentialWord,
+  deviceKey,
+  problemOfAlgorithms,
+  type Connection,
+  type HostKey,
+  type ShownKey,
+} from '../core/connection.ts'
 import type { ServiceState } from '../core/device.ts'
 import { VosError } from '../core/errors.ts'
 import { isSettled, type Operation } from '../core/operation.ts'
@@ -18,8 +25,10 @@ import type { Recipe } from '../core/recipes/steps.ts'
 import { problemOf } from '../core/schemas.ts'
 import { chainPage, createVerifier } from './history.ts'
 import { collectParts, checkPlanned } from './import.ts'
+import type { LentSecrets } from './lent-secrets.ts'
 import { timingsOf, type Manager } from './manager.ts'
-import { sealPassword } from './ssh/credentials.ts'
+import { bindingOf, type SealedStore } from './sealed-store.ts'
+import { openPrivateKey, sealPassword } from './ssh/credentials.ts'
 import { isSameHostKey } from './ssh/host-keys.ts'
 import { readHostKey } from './ssh/session.ts'
 import { statisticsOf } from './statistics.ts'
@@ -37,8 +46,9 @@ export type Handlers = {
 export interface HandlerOptions {
   readonly store: Store
   readonly manager: Manager
-  /** Loaded when it is first needed, so that a daemon without passwords makes no key. */
-  readonly sealingKey: () => Promise<KeyObject>
+  /** Makes its key when it is first needed, so that a daemon without passwords makes none. */
+  readonly sealed: SealedStore
+  readonly lent: LentSecrets
   readonly now: () => number
   readonly info: () => DaemonInfo
   readonly stop: (mode: 'idle' | 'drain' | 'now') => { readonly active: number }
@@ -47,7 +57,7 @@ export interface HandlerOptions {
 }
 
 export function createHandlers(options: HandlerOptions): Handlers {
-  const { store, manager, sealingKey, now, info, stop, cutOff } = options
+  const { store, manager, sealed, lent, now, info, stop, cutOff } = options
   const { connections, operations, tokens } = store
 
   const view = (connection: Connection): ConnectionView => {
@@ -104,23 +114,70 @@ export function createHandlers(options: HandlerOptions): Handlers {
   const edit = (id: number, change: Partial<ConnectionInput>): Connection => {
     refuseAlgorithms(connections.get(id), change, now())
     const behind = connections.behind(id)
+    const before = connections.get(id)
     const connection = connections.edit(id, change)
-    for (const before of behind) {
+    for (const one of behind) {
       // The address of a jump host is part of what is behind it: what is held there, and what is not known, stays so.
-      const [from, to] = [before, connections.get(before.id)].map(deviceKey)
+      const [from, to] = [one, connections.get(one.id)].map(deviceKey)
       if (from === undefined || to === undefined || from === to) continue
-      const unknown = manager.unacknowledged(before)
+      const unknown = manager.unacknowledged(one)
       if (unknown) {
-        const what = `the outcome of ${unknown.id} on ${before.name}, which is reached through it, is unknown`
+        const what = `the outcome of ${unknown.id} on ${one.name}, which is reached through it, is unknown`
         throw new VosError('connection_in_use', `${connection.name} cannot be led elsewhere: ${what}.`, {
           hint: `Look at the device: vosctl verify ${unknown.id}`,
         })
       }
       operations.moveLoginHolds(from, to)
     }
-    // Another key is a person's answer to a login that was refused.
-    if (change.keyPath !== undefined) releaseLogin(connection)
+    if (deviceKey(connection) !== deviceKey(before) && connections.hold(id)) {
+      throw new VosError('connection_in_use', `${before.name} is on hold, and a hold is about the device that it is.`, {
+        hint: `First: vosctl release ${before.name}`,
+      })
+    }
+    // Another source is a person's answer to a login that was refused.
+    const { keyPath, credential, passphraseFrom } = change
+    if ([keyPath, credential, passphraseFrom].some((said) => said !== undefined)) releaseLogin(connection)
     return connection
+  }
+
+  /** A host key on the word of a file, which takes the place of none, not even of one that was pinned before. */
+  const pinFromFile = (connection: Connection, hostKey: HostKey): void => {
+    const former = connections.formerPin(deviceKey(connection))
+    if (former && !isSameHostKey(former, hostKey)) {
+      const { name } = connection
+      throw new VosError(
+        'host_key_changed',
+        `Another host key than the one in the file was pinned for the device of ${name} before. Nothing was imported.`,
+        { hint: `Leave it out, and compare it with the device: vosctl connections trust ${name}` },
+      )
+    }
+    connections.pin(connection.id, hostKey)
+  }
+
+  /** @throws VosError when the connection has another source than what is typed and sealed, or no such key file */
+  const checkSettable = async ({ name, credential }: Connection, secret: string): Promise<void> => {
+    if (credential.type === 'none' || credential.type === 'sealed') return
+    const instead = `vosctl connections edit ${name} --credential sealed`
+    if (credential.type !== 'key') {
+      throw new VosError(
+        'bad_request',
+        `${name} takes its password from: ${credentialWord(credential)}. None was set.`,
+        {
+          hint: `For one that is kept here, first: ${instead}`,
+        },
+      )
+    }
+    const isPlain = await openPrivateKey(credential.path).then(
+      ({ privateKey }) => Boolean(privateKey.fill(0)),
+      () => false,
+    )
+    if (isPlain) {
+      throw new VosError('bad_request', `The key ${credential.path} of ${name} has no passphrase. None was set.`, {
+        hint: `For a password instead of the key, first: ${instead}`,
+      })
+    }
+    const { privateKey } = await openPrivateKey(credential.path, secret)
+    privateKey.fill(0)
   }
 
   const collect = collectParts()
@@ -175,7 +232,7 @@ export function createHandlers(options: HandlerOptions): Handlers {
         for (const { id, rest } of rows) edit(id, rest)
         for (const { id, hostKey } of rows) {
           connections.checkWay(id)
-          if (hostKey) connections.pin(id, hostKey)
+          if (hostKey) pinFromFile(connections.get(id), hostKey)
         }
         return { added: all.add.length, changed: all.edit.length }
       })
@@ -201,7 +258,12 @@ export function createHandlers(options: HandlerOptions): Handlers {
           hint: `Somebody may have changed it meanwhile. Look, and compare again: vosctl connections show ${name}`,
         })
       }
-      return view(store.write(() => connections.pin(id, hostKey)))
+      return view(
+        store.write(() => {
+          connections.forgetFormerPin(deviceKey(connections.get(id)))
+          return connections.pin(id, hostKey)
+        }),
+      )
     },
     'connection:hold': ({ id, by, reason }) => {
       const { name } = connections.get(id)
@@ -222,21 +284,35 @@ export function createHandlers(options: HandlerOptions): Handlers {
       }
       return view(store.write(() => connections.clearHold(id)))
     },
-    'connection:services': ({ id, createdBy = os.userInfo().username, despiteLoginHold = false }) =>
-      readServices(id, createdBy, despiteLoginHold, manager, operations),
+    'connection:services': ({ id, createdBy = os.userInfo().username, despiteLoginHold = false, requestId }) =>
+      readServices(id, { createdBy, despiteLoginHold, ...(requestId && { requestId }) }, manager, operations),
 
     'credential:set': async ({ id, password }) => {
-      const key = await sealingKey()
-      idle(id, 'given another password')
-      const { host, port, username } = connections.get(id)
-      const sealed = sealPassword(key, password, { connectionId: id, host, port, username })
-      return view(
-        store.write(() => {
-          const connection = connections.setSealedPassword(id, sealed)
-          releaseLogin(connection)
-          return connection
-        }),
-      )
+      const checked = connections.get(id)
+      await checkSettable(checked, password)
+      return await sealed.withKey((key) => {
+        idle(id, 'given another password')
+        const login = connections.get(id)
+        if (credentialWord(login.credential) !== credentialWord(checked.credential)) {
+          throw new VosError('bad_request', `${login.name} was changed meanwhile. Nothing was set.`)
+        }
+        const keyPath = login.credential.type === 'key' ? login.credential.path : undefined
+        const secret = sealPassword(key, password, bindingOf(login, keyPath))
+        return view(
+          store.write(() => {
+            const connection = connections.setSealedPassword(id, secret)
+            releaseLogin(connection)
+            return connection
+          }),
+        )
+      })
+    },
+    'credential:lend': ({ requestId, connectionId, password }) => {
+      if (connections.get(connectionId).credential.type !== 'prompt') {
+        throw new VosError('bad_request', 'This connection does not have its password typed at each start.')
+      }
+      lent.lend(requestId, connectionId, password)
+      return null
     },
     'credential:remove': ({ id }) => {
       idle(id, 'left without a credential')
@@ -250,6 +326,10 @@ export function createHandlers(options: HandlerOptions): Handlers {
       cutOff?.(token)
       return token
     },
+    'key:status': () => sealed.status(),
+    'key:unlock': ({ passphrase, isNew }) => sealed.unlock(passphrase, isNew),
+    'key:lock': () => sealed.lock(),
+    'key:rotate': ({ passphrase }) => sealed.rotate(passphrase),
 
     'daemon:info': () => info(),
     'daemon:stop': ({ mode }) => stop(mode),
@@ -268,12 +348,11 @@ function refuseAlgorithms(before: Connection | null, change: Partial<ConnectionI
 /** A test whose list is asked for: the login has one road, with its hold and its place in the journal. */
 async function readServices(
   connectionId: number,
-  createdBy: string,
-  despiteLoginHold: boolean,
+  request: Pick<StartRequest, 'createdBy' | 'despiteLoginHold'> & Partial<StartRequest>,
   manager: Manager,
   operations: OperationTable,
 ): Promise<readonly ServiceState[]> {
-  const { id, error, message } = await runTest(manager, connectionId, { createdBy, despiteLoginHold })
+  const { id, error, message } = await runTest(manager, connectionId, request)
   const listed = operations.events(id, 0, 100).find(({ event }) => event.type === 'listed')
   if (listed?.event.type === 'listed') return listed.event.services
   throw error ? VosError.fromInfo(error) : new VosError('interrupted', message)
@@ -304,12 +383,19 @@ async function runTest(
   recipe?: Recipe,
 ): Promise<Operation> {
   const { promise: ended, resolve } = Promise.withResolvers<void>()
-  const request = { operationType: 'ssh_test', connectionIds: [connectionId], ...more } as const
-  const started = manager.start({ requestId: randomUUID(), ...request }, recipe)
+  const request = {
+    requestId: randomUUID(),
+    operationType: 'ssh_test',
+    connectionIds: [connectionId],
+    ...more,
+  } as const
+  const started = manager.start(request, recipe)
   const id = started.operations[0]?.id ?? ''
   const stop = manager.onEvent((_, operation) => {
     if (operation.id === id && isSettled(operation)) resolve()
   })
+  // Asked again by the same request id.
+  if (isSettled(manager.get(id))) resolve()
   await ended
   stop()
   return manager.get(id)

@@ -5,6 +5,9 @@ import type { ImportedConnection, ImportRequest } from '../core/protocol.ts'
 
 type All = Pick<ImportRequest, 'add' | 'edit'>
 
+/** As many as a file may hold: in one transaction, while everybody waits. */
+const MAX_CONNECTIONS = 5000
+
 /**
  * Puts the parts of an import together: null until the last one is there. One import is kept at a time, so that what a
  * client has left behind takes no more room than that; a newer one takes its place.
@@ -23,6 +26,14 @@ export function collectParts(): (request: ImportRequest) => All | null {
       })
     }
     taken.push(request)
+    const count = taken.reduce((sum, { add, edit }) => sum + add.length + edit.length, 0)
+    if (count > MAX_CONNECTIONS) {
+      importId = null
+      taken = []
+      throw new VosError('bad_request', `No more than ${MAX_CONNECTIONS} connections at once. Nothing was imported.`, {
+        hint: 'Split the file.',
+      })
+    }
     if (taken.length < request.parts) return null
     const all = { add: taken.flatMap(({ add }) => add), edit: taken.flatMap(({ edit }) => edit) }
     importId = null

@@ -30,7 +30,8 @@ import { Manager } from './manager.ts'
 import type { NetworkDoor } from './network/door.ts'
 import { createVosServer } from './server.ts'
 import { keepNames } from './names-file.ts'
-import { loadSealingKey } from './ssh/credentials.ts'
+import { LentSecrets } from './lent-secrets.ts'
+import { createSealedStore } from './sealed-store.ts'
 import { createSecretReader } from './secrets.ts'
 import { readSettings, settingsFile, settingsWords } from './settings.ts'
 import { openDatabase } from './store/database.ts'
@@ -86,18 +87,27 @@ async function main(): Promise<void> {
   }
   const daily = setInterval(logHeadAgain, DAY_MS).unref()
 
-  const sealingKey = once(() => loadSealingKey(path.join(configDirectory, 'key')))
-  const readSecret = createSecretReader(store, sealingKey)
+  const lent = new LentSecrets()
+  // systemd says it to the unit that it starts; a client that forks passes nothing on.
+  const credentialsDirectory = process.env['CREDENTIALS_DIRECTORY']
+  const isHandedOver = credentialsDirectory && fs.existsSync(path.join(credentialsDirectory, 'vosctl-key'))
+  const provider = settings.key ?? (isHandedOver ? 'systemd' : 'file')
+  const sealed = createSealedStore({ store, provider, configDirectory, credentialsDirectory })
+  // Whoever needs a secret hears of it again; the others need not.
+  await sealed.recover().catch((error: unknown) => log(`the sealing key: ${(error as Error).message}`))
+  const secrets = createSecretReader({ store, sealed, settings, lent })
   const manager = new Manager({
     store,
     openDevice: (request) => {
-      const read = async (connection: Connection) => {
-        const secret = await readSecret(connection)
+      const readSecret = async (connection: Connection) => {
+        const secret = await secrets.read({ ...request, connection })
         if (secret.type === 'password') request.conceal?.(secret.password)
         return secret
       }
-      return openDevice({ ...request, readSecret: read })
+      return openDevice({ ...request, readSecret })
     },
+    missing: secrets.missing,
+    lent,
     now: Date.now,
     monotonic: () => performance.now(),
     historyMs: settings.historyMs,
@@ -161,7 +171,8 @@ async function main(): Promise<void> {
   const handlers = createHandlers({
     store,
     manager,
-    sealingKey,
+    sealed,
+    lent,
     now: Date.now,
     info,
     stop: (mode) => {
@@ -269,16 +280,6 @@ async function openStore(file: string, holder: () => Promise<string>): Promise<S
     log(`another daemon runs already (${await holder()})`)
     return undefined
   }
-}
-
-/** Made when it is first needed. A failure is not kept: it may have been want of a descriptor. */
-function once<T>(make: () => Promise<T>): () => Promise<T> {
-  let made: Promise<T> | undefined
-  return () =>
-    (made ??= make().catch((error: unknown) => {
-      made = undefined
-      throw error
-    }))
 }
 
 function log(line: string): void {

@@ -35,9 +35,11 @@ import { verify } from '../core/recipes/verify.ts'
 import { noCredential } from './devices/credential-kind.ts'
 import type { DeviceRequest, HopRequest } from './devices/device-request.ts'
 import { execute } from './executor.ts'
+import { LentSecrets } from './lent-secrets.ts'
 import { LoginGate, Slots } from './login-gate.ts'
 import { createBatchId, createOperationId } from './operation-id.ts'
 import { RefusedError } from './refused-error.ts'
+import { UnreadError } from './secrets.ts'
 import { DEFAULT_SETTINGS } from './settings.ts'
 import { algorithmsExpired, hostKeyChanged } from './ssh/faults.ts'
 import { isSameHostKey } from './ssh/host-keys.ts'
@@ -61,7 +63,7 @@ const MAX_LINES = 2000
 const CLOCK_STEP_MS = 2000
 
 /** The attempt was announced, but nothing of it left: there was no secret to send, or the link was gone before. */
-const NOT_ATTEMPTED: readonly ErrorCode[] = ['no_credential', 'bad_key_file', 'connection_lost']
+const NOT_ATTEMPTED: readonly ErrorCode[] = ['no_credential', 'store_locked', 'bad_key_file', 'connection_lost']
 
 const NO_ANSWER = 'the answer to an attempt is not known'
 
@@ -79,6 +81,9 @@ export interface ManagerOptions {
   readonly log: (line: string) => void
   /** How long ended operations are kept; null: for ever. */
   readonly historyMs?: number | null
+  /** Why no secret can be had for this connection, as far as that is known beforehand. */
+  readonly missing?: (connection: Connection) => VosError | null
+  readonly lent?: LentSecrets
 }
 
 interface Running {
@@ -94,6 +99,8 @@ export class Manager {
   readonly #monotonic: (() => number) | undefined
   readonly #log: (line: string) => void
   readonly #historyMs: number | null
+  readonly #missing: (connection: Connection) => VosError | null
+  readonly #lent: LentSecrets
   readonly #board = new Map<string, Operation>()
   readonly #running = new Map<string, Running>()
   readonly #lines = new Map<string, { kept: number; left: number; lastLine: string; lastState?: string }>()
@@ -122,6 +129,9 @@ export class Manager {
     this.#monotonic = options.monotonic
     this.#log = options.log
     this.#historyMs = options.historyMs === undefined ? DEFAULT_SETTINGS.historyMs : options.historyMs
+    this.#missing =
+      options.missing ?? (({ name, credential }) => (credential.type === 'none' ? noCredential(name) : null))
+    this.#lent = options.lent ?? new LentSecrets()
     for (const operation of this.#store.operations.board()) this.#board.set(operation.id, operation)
   }
 
@@ -176,9 +186,15 @@ export class Manager {
     if (recipe) for (const { operation } of recorded.events) this.#ownRecipes.set(operation.id, recipe)
     const monotonic = this.#monotonic?.() ?? 0
     for (const one of recorded.events) {
+      // Not the one whose unknown outcome this request has accepted.
+      if (one.recorded.event.type === 'accepted') {
+        const { id, hops } = this.#store.connections.get(one.operation.connection.id)
+        this.#lent.claim(request.requestId, [id, ...hops.map((hop) => hop.id)], one.operation.id)
+      }
       this.#clocks.set(one.operation.id, { wall: one.recorded.at, monotonic })
       this.#publish(one)
     }
+    this.#lent.forget(request.requestId)
     this.#schedule(recorded.events.map(({ operation }) => operation.id))
     return this.#recall(recorded.result)
   }
@@ -271,8 +287,11 @@ export class Manager {
 
   /** What stands in the way besides other work. Checked again, where it can change, before the login. */
   #obstacle(
-    request: Pick<StartRequest, 'service' | 'despiteLoginHold' | 'despiteUnknown'> & {
+    request: Pick<StartRequest, 'service' | 'despiteLoginHold' | 'despiteUnknown' | 'dryRun'> & {
       readonly operationType: OperationType
+      /** Of one that has been accepted. */
+      readonly operationId?: string
+      readonly requestId?: string
     },
     connection: Connection,
   ): Refusal | null {
@@ -283,7 +302,10 @@ export class Manager {
     if (connection.via !== null) {
       // Whoever goes through it does there what a test does.
       const hop = this.#store.connections.get(connection.via)
-      const found = this.#obstacle({ operationType: 'ssh_test' }, hop)
+      const { requestId = '', operationId = '', dryRun = false } = request
+      const found = this.#obstacle({ operationType: 'ssh_test', requestId, operationId, dryRun }, hop)
+      // It is the jump host whose password is to be typed.
+      if (found?.code === 'needs_answer') return found
       if (found) return { ...found, message: `${name} is reached through ${hop.name}: ${found.message}`, ...about }
     }
     const loginHold = this.loginHold(connection)
@@ -307,15 +329,26 @@ export class Manager {
       const hint = `Compare and pin it: vosctl connections trust ${name}`
       return { code: 'host_key_unpinned', message: `${name} has no pinned host key. Nothing was sent.`, hint, ...about }
     }
-    if (connection.credential.type === 'none') {
-      return { ...noCredential(name).toInfo(), ...about }
-    }
+    const missing = this.#missing(connection)
+    if (missing) return { ...missing.toInfo(), ...about }
     const service = request.service ?? connection.service
     if (request.operationType === 'service_restart' && service === null) {
       return {
         code: 'bad_request',
         message: `${name} has no default service. Nothing was sent.`,
         hint: 'Name one: --service <name>',
+        ...about,
+      }
+    }
+    // The last of all, so that nobody is asked for a password in vain.
+    const { requestId = '', operationId = '', dryRun = false } = request
+    const isLent =
+      this.#lent.isLent(requestId, connection.id) || this.#lent.find(operationId, connection.id) !== undefined
+    if (connection.credential.type === 'prompt' && !isLent && !dryRun) {
+      return {
+        code: 'needs_answer',
+        message: `${name} wants its password typed at each start, and nobody was asked. Nothing was sent.`,
+        hint: `Start it at a terminal, or name another source: vosctl connections edit ${name} --credential sealed`,
         ...about,
       }
     }
@@ -648,6 +681,7 @@ export class Manager {
         recipe,
         device: this.#openDevice({
           connection,
+          operationId: operation.id,
           timings: timingsOf(connection),
           hops: connection.hops.map(({ id }) => this.#hopRequest(this.#store.connections.get(id))),
           signal,
@@ -668,8 +702,8 @@ export class Manager {
           const refused = event.hop ? undefined : this.#refusedInBatch(before, connection)
           if (refused) throw loginHeld(connection, `it was refused by ${refused.connection.name}, in this batch`)
         },
-        record: (before, event) => {
-          const after = this.#record(before, event, connection)
+        record: (before, event, error) => {
+          const after = this.#record(before, event, connection, error)
           if (event.type === 'authenticated' || event.type === 'reconciling') leaveGate()
           return after
         },
@@ -714,7 +748,7 @@ export class Manager {
   #checkTurn({ id, type, service, after }: Operation, connection: Connection): void {
     if (after === undefined) return this.checkHold(connection)
     const despiteLoginHold = this.#despiteLoginHold.get(id) === this.loginHold(connection)?.operationId
-    const request = { operationType: type, ...(service !== null && { service }), despiteLoginHold }
+    const request = { operationType: type, ...(service !== null && { service }), despiteLoginHold, operationId: id }
     const obstacle = this.#obstacle(request, connection)
     if (obstacle) throw VosError.fromInfo(obstacle)
   }
@@ -754,7 +788,7 @@ export class Manager {
    * Writes an event, then tells the watchers. It follows on the newest state of the operation, which may have become late
    * since its recipe heard of it.
    */
-  #record(known: Operation, event: OperationEvent, connection?: Connection): Operation {
+  #record(known: Operation, event: OperationEvent, connection?: Connection, error?: unknown): Operation {
     const operation = this.#board.get(known.id) ?? known
     // A device may send back what it was given.
     event = maskedIn(event)
@@ -789,7 +823,7 @@ export class Manager {
       if (event.type === 'pinned') this.#store.connections.pin(operation.connection.id, event.hostKey)
       const result = operations.append(before, event, at)
       written.push(result)
-      this.#keepLoginHold(before, event, at, connection?.username)
+      this.#keepLoginHold(before, event, at, connection?.username, error)
       if (connection && isLesson(result.operation)) operations.learn(result.operation, connection.platform)
       const shown = servicesIn(event)
       if (shown.length > 0) this.#store.connections.seeServices(operation.connection.id, shown, at)
@@ -807,9 +841,9 @@ export class Manager {
    */
   #isPinned(operation: Operation, shown: HostKey): boolean {
     const connection = this.#store.connections.get(operation.connection.id)
-    if (connection.hostKey && !isSameHostKey(connection.hostKey, shown)) {
-      throw hostKeyChanged(connection, connection.hostKey, shown)
-    }
+    // What this device had pinned before its connection was moved there again is no news.
+    const known = connection.hostKey ?? this.#store.connections.formerPin(deviceKey(connection))
+    if (known && !isSameHostKey(known, shown)) throw hostKeyChanged(connection, known, shown)
     return connection.hostKey !== null
   }
 
@@ -836,7 +870,7 @@ export class Manager {
    * unless it is certain that nothing was attempted: then the one that stood before comes back. A login that was accepted
    * leaves one too, when the shell behind it asks for a new password.
    */
-  #keepLoginHold(before: Operation, event: OperationEvent, at: number, username?: string): void {
+  #keepLoginHold(before: Operation, event: OperationEvent, at: number, username?: string, error?: unknown): void {
     const { operations } = this.#store
     const attempt = event.type === 'authenticating' ? event : before.authenticating
     const device = attempt?.hop?.device ?? before.device
@@ -855,7 +889,10 @@ export class Manager {
     }
     if (event.type === 'authenticated') return operations.clearLoginHold(device, username)
     // A recipe begins to look anew only when the link was gone before the attempt.
-    const code = event.type === 'settled' ? event.error?.code : event.type === 'reconciling' ? 'connection_lost' : null
+    // After the intent an ending has another code than what it ended by.
+    const cause = error instanceof UnreadError ? 'no_credential' : error instanceof VosError ? error.code : undefined
+    const code =
+      event.type === 'settled' ? (cause ?? event.error?.code) : event.type === 'reconciling' ? 'connection_lost' : null
     if (code === null) return
     const hold = this.#holdBefore.get(before.id)
     if (code !== undefined && NOT_ATTEMPTED.includes(code)) {
@@ -890,6 +927,7 @@ export class Manager {
       this.#holdBefore.delete(operation.id)
       this.#despiteLoginHold.delete(operation.id)
       this.#ownRecipes.delete(operation.id)
+      this.#lent.end(operation.id)
       this.#forgetLate(operation.id)
       this.#sweep ??= this.#sweepIn(BOARD_MS)
     }
@@ -1002,7 +1040,9 @@ function loginHeld(connection: Connection, why: string): VosError {
       hint:
         connection.credential.type === 'key'
           ? `Name the right key (vosctl connections edit ${connection.name} --key <path>), or try it: vosctl credentials test ${connection.name}`
-          : `Set the right password: vosctl credentials set ${connection.name}`,
+          : connection.credential.type === 'sealed' || connection.credential.type === 'none'
+            ? `Set the right password: vosctl credentials set ${connection.name}`
+            : `When its ${connection.credential.type} gives the right one, try it: vosctl credentials test ${connection.name}`,
     },
   )
 }

@@ -1,10 +1,15 @@
 import fs from 'node:fs'
 import path from 'node:path'
+import type { Node } from 'yaml'
+import { toCredential } from '../core/connection.ts'
 import { daysWords, parseDuration } from '../core/duration.ts'
 import { VosError } from '../core/errors.ts'
 import { editDistance } from '../core/service-name.ts'
 import { oneLine } from '../core/text.ts'
+import type { HelperCommand } from './helper.ts'
 import { isLoopback, parseAddress, toHostPort, type Address } from './network/address.ts'
+import type { KeyProvider } from './sealed-store.ts'
+import { distrust } from './trusted-file.ts'
 
 /** What a person may settle in `config.yaml`. */
 export interface Settings {
@@ -20,6 +25,12 @@ export interface Settings {
   readonly hosts: readonly string[]
   readonly polling: boolean
   readonly tls: TlsSettings | null
+  /** What seals the secrets; null: what systemd has handed over, or else a key file. */
+  readonly key: KeyProvider | null
+  /** The socket of the one ssh-agent whose keys may be named; null: none. */
+  readonly agent: string | null
+  /** Programs that know secrets, by the names that connections use. */
+  readonly helpers: Readonly<Record<string, HelperCommand>>
 }
 
 /** Files, by their absolute paths. */
@@ -39,6 +50,9 @@ export const DEFAULT_SETTINGS: Settings = {
   hosts: [],
   polling: false,
   tls: null,
+  key: null,
+  agent: null,
+  helpers: Object.create(null) as Settings['helpers'],
 }
 const MAX_BYTES = 64 * 1024
 
@@ -49,6 +63,8 @@ interface Key {
   readonly holds?: 'list' | 'map'
   /** What the value means, after those before it; null when nothing. */
   readonly read: (value: string, before: Settings, name: string) => Partial<Settings> | null
+  /** The same where the value has a form of its own. */
+  readonly readForm?: (value: unknown) => Partial<Settings> | null
 }
 
 const KEYS: Readonly<Record<string, Key>> = {
@@ -94,6 +110,29 @@ const KEYS: Readonly<Record<string, Key>> = {
       return { tls: { certificate: '', key: '', clients: null, ...tls, [name]: value } }
     },
   },
+  key: {
+    say: 'file, systemd or passphrase',
+    read: (value) => (value === 'file' || value === 'systemd' || value === 'passphrase' ? { key: value } : null),
+  },
+  agent: {
+    say: '/run/user/1000/ssh-agent.sock, an absolute path',
+    read: (value) => (path.isAbsolute(value) ? { agent: path.normalize(value) } : null),
+  },
+  helpers: {
+    say: '{ops: [/usr/local/bin/ops-secret, vosctl]}, each the absolute path of a program and its arguments',
+    read: () => null,
+    readForm: readHelpers,
+  },
+}
+
+function readHelpers(value: unknown): Partial<Settings> | null {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return null
+  const entries = Object.entries(value)
+  const isCommand = (words: unknown): words is HelperCommand =>
+    Array.isArray(words) && words.every((word) => typeof word === 'string') && path.isAbsolute(words[0] ?? '')
+  const isGood = entries.every(([name, words]) => toCredential(`helper:${name}`) !== null && isCommand(words))
+  // Without a prototype: the name "constructor" is a name like any other.
+  return isGood ? { helpers: Object.assign(Object.create(null), value) as Settings['helpers'] } : null
 }
 
 const HOST = /^([a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:]+\])(:[1-9]\d{0,4})?$/i
@@ -143,7 +182,12 @@ export function settingsFile(configDirectory: string): string {
 export async function readSettings(configDirectory: string): Promise<Settings> {
   const file = settingsFile(configDirectory)
   const text = readIfThere(file)
-  return text === null ? DEFAULT_SETTINGS : await parseSettings(text, file)
+  const settings = text === null ? DEFAULT_SETTINGS : await parseSettings(text, file)
+  const isTrusting = settings.agent !== null || Object.keys(settings.helpers).length > 0
+  const wrong = isTrusting ? distrust(file) : null
+  if (wrong === null) return settings
+  // Whoever can write it names the program that is asked for passwords.
+  throw badConfig(`${file} says whom to ask for passwords, and ${wrong}.`)
 }
 
 /**
@@ -174,6 +218,12 @@ export async function parseSettings(text: string, file: string): Promise<Setting
     const offset = (isScalar(key) && key.range?.[0]) || 0
     const known = Object.hasOwn(KEYS, name) ? KEYS[name] : undefined
     if (!known) throw fail(offset, `unknown key "${oneLine(name)}". ${suggestion(name)}`)
+    if (known.readForm && !isScalar(value)) {
+      const meant = known.readForm((value as Node | null)?.toJS(document))
+      if (!meant) throw fail(offset, `${name} is not of its form. Say for example ${known.say}.`)
+      Object.assign(settings, meant)
+      continue
+    }
     for (const [part, single] of singlesOf(known, value)) {
       const text = isScalar(single) ? (single.source ?? '') : null
       const meant = text === null ? null : known.read(text, settings, part)

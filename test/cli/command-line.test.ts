@@ -1,3 +1,4 @@
+import os from 'node:os'
 import { describe, expect, it } from 'vitest'
 import { ACTIONS } from '../../src/cli/actions.ts'
 import { isCommand, type CommandSpec } from '../../src/cli/command-spec.ts'
@@ -123,6 +124,10 @@ describe('what is asked of the daemon', () => {
       timings: { pollMs: 5 },
     })
     expect(toChange({ key: 'id' }).keyPath).toMatch(/^\/.*\/id$/)
+    expect(toChange({ credential: 'key:id' })).toEqual(toChange({ key: 'id' }))
+    expect(toChange({ credential: 'key:~/id' }).keyPath).toBe(`${os.userInfo().homedir}/id`)
+    expect(toChange({ credential: 'helper:ops' })).toEqual({ credential: 'helper:ops' })
+    expect(() => toChange({ key: 'id', credential: 'prompt' })).toThrow('a connection has one credential')
   })
 })
 

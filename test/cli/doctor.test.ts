@@ -3,7 +3,14 @@ import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { checkLines, fail, ok, statusOf, toCheckJson, warn } from '../../src/cli/doctor/check.ts'
 import { checkCompletion } from '../../src/cli/doctor/completion.ts'
-import { checkClock, checkConnections, checkKeyFiles, checkLeniency, checkWays } from '../../src/cli/doctor/house.ts'
+import {
+  checkClock,
+  checkConnections,
+  checkKeyFiles,
+  checkLeniency,
+  checkOtherKey,
+  checkWays,
+} from '../../src/cli/doctor/house.ts'
 import { checkProduction } from '../../src/cli/doctor/installation.ts'
 import { checkOneStore, checkStateDirectory, judgeFileSystem } from '../../src/cli/doctor/state-directory.ts'
 import { checkLocale, checkTerminal, tmuxWords } from '../../src/cli/doctor/terminal.ts'
@@ -48,6 +55,16 @@ describe('the ways to connections', () => {
     ])
     expect(check(bastion, { ...cucm, id: 3 })).toMatchObject([{ level: 'ok' }])
   })
+})
+
+it.each([
+  ['systemd', 'open', 'ok', 'handed over by systemd'],
+  ['systemd', 'none', 'fail', 'systemd has handed over no key'],
+  ['passphrase', 'open', 'ok', 'a passphrase, which was typed'],
+  ['passphrase', 'locked', 'warn', 'the sealed store is locked: 2 in it'],
+  ['passphrase', 'none', 'warn', 'the sealed store has no passphrase yet'],
+] as const)('a key of %s that is %s is a check of level %s', (provider, state, level, message) => {
+  expect(checkOtherKey({ provider, state, path: null, secrets: 2 })).toMatchObject({ level, message })
 })
 
 describe('a check', () => {

@@ -35,7 +35,7 @@ describe('help', () => {
 
 Act        restart  test  cancel  hold  release
 Look       watch  ps  status  attach  wait  logs  history  export  verify  ack
-Inventory  connections  credentials
+Inventory  connections  credentials  key
 Set up     daemon  doctor  completion  demo
 
 Run "vosctl help <command>" for flags, "vosctl help exit-codes" for scripts.

@@ -294,6 +294,21 @@ describe('the house', () => {
     expect(psLines([look], NOW).at(-1)).toMatch(/verify r-7k3a1x .* unknown /)
   })
 
+  it.each<[ConnectionView['credential'], string, string]>([
+    [{ type: 'none' }, 'none', 'none'],
+    [{ type: 'sealed' }, 'password', 'password'],
+    [{ type: 'helper', name: 'ops' }, 'helper ops', 'helper ops'],
+    [{ type: 'key', path: '/k' }, 'key', 'key file /k'],
+    [{ type: 'key', path: '/k', passphrase: 'sealed' }, 'key', 'key file /k, passphrase sealed'],
+    [{ type: 'key', path: '/k', passphrase: 'helper:ops' }, 'key', 'key file /k, passphrase from helper:ops'],
+    [{ type: 'agent', fingerprint: 'SHA256:x' }, 'agent', 'key of the agent, SHA256:x'],
+    [{ type: 'prompt' }, 'prompt', 'asked at each start'],
+  ])('says of the source %j: %s, and on its page: %s', (credential, short, long) => {
+    const one = { ...CONNECTION, credential }
+    expect(listLines([one]).at(-1)?.split(/  +/)).toContain(short)
+    expect(connectionLines(one, NOW)).toContain(`credential  ${long}`)
+  })
+
   it('says what is late, what waits for what, and how long history is kept', () => {
     const late = { ...STARTING, usual: { ...USUAL, p90Ms: 60_000 } }
     const after = { ...(WAITING[0] as typeof STARTING), batch: null, after: 'r-7k2m9q' }

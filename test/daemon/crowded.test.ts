@@ -7,13 +7,17 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { Client } from '../../src/cli/client.ts'
 import { createHandlers } from '../../src/daemon/handlers.ts'
+import { LentSecrets } from '../../src/daemon/lent-secrets.ts'
+import { createSealedStore } from '../../src/daemon/sealed-store.ts'
 import { describeHolder, listen, prepareStateDirectory, statePaths, writeHolder } from '../../src/daemon/lifecycle.ts'
+import { DEFAULT_SETTINGS } from '../../src/daemon/settings.ts'
 import { createSecretReader } from '../../src/daemon/secrets.ts'
 import { createVosServer, type ServerOptions } from '../../src/daemon/server.ts'
 import { Wire } from '../faults/watchers/wire.ts'
 import { House } from '../helpers/manager.ts'
 import { output, ScriptedDevice } from '../helpers/scripted-device.ts'
 import { temporaryDirectory } from '../helpers/temporary.ts'
+import { secretsOf } from '../helpers/secrets.ts'
 
 function newPaths() {
   const paths = statePaths(path.join(temporaryDirectory(), 'state'))
@@ -30,7 +34,7 @@ async function serve(house: House, options: Partial<ServerOptions> = {}) {
     handlers: createHandlers({
       store,
       manager,
-      sealingKey: () => Promise.reject(new Error('no key in this test')),
+      ...secretsOf(store),
       now: Date.now,
       info: () => ({}) as never,
       stop: () => ({ active: 0 }),
@@ -102,8 +106,15 @@ describe('few descriptors', () => {
 
   it('are no attempt to log in: a key that could not be opened for want of one once held the login', async () => {
     const house = chatty(0)
-    const read = createSecretReader(house.store, () => Promise.reject(new Error('EMFILE: too many open files')))
-    await expect(read(house.store.connections.get(house.add('cucm-pub')))).rejects.toMatchObject({
+    const { store } = house
+    const sealed = {
+      ...createSealedStore({ store, provider: 'file', configDirectory: temporaryDirectory() }),
+      withKey: () => Promise.reject(new Error('EMFILE: too many open files')),
+    }
+    const lent = new LentSecrets()
+    const { read } = createSecretReader({ store, sealed, settings: DEFAULT_SETTINGS, lent })
+    const connection = store.connections.get(house.add('cucm-pub'))
+    await expect(read({ connection, signal: new AbortController().signal })).rejects.toMatchObject({
       code: 'bad_key_file',
       message: expect.stringContaining('EMFILE'),
     })

@@ -5,6 +5,7 @@ import { VosError } from '../../src/core/errors.ts'
 import { createHandlers } from '../../src/daemon/handlers.ts'
 import { House } from '../helpers/manager.ts'
 import { ScriptedDevice, type Script } from '../helpers/scripted-device.ts'
+import { secretsOf } from '../helpers/secrets.ts'
 
 const key = (letter: string): HostKey => ({ type: 'ssh-ed25519', fingerprint: `SHA256:${letter.repeat(43)}` })
 const [FIRST, SECOND] = [key('A'), key('B')]
@@ -115,7 +116,7 @@ describe('a pinned key', () => {
     return createHandlers({
       store,
       manager,
-      sealingKey: () => Promise.reject(new Error('no key in this test')),
+      ...secretsOf(store),
       now: () => clock,
       info: () => expect.fail('not asked'),
       stop: () => ({ active: 0 }),
@@ -150,7 +151,7 @@ describe('old algorithms', () => {
     const handlers = createHandlers({
       store: house.store,
       manager: house.manager,
-      sealingKey: () => Promise.reject(new Error('no key in this test')),
+      ...secretsOf(house.store),
       now: () => house.clock,
       info: () => expect.fail('not asked'),
       stop: () => ({ active: 0 }),

@@ -13,6 +13,7 @@ import { createHandlers } from '../../src/daemon/handlers.ts'
 import { FACTS } from '../helpers/operations.ts'
 import { House } from '../helpers/manager.ts'
 import { ScriptedDevice } from '../helpers/scripted-device.ts'
+import { secretsOf } from '../helpers/secrets.ts'
 
 const KEY = { type: 'ssh-ed25519', fingerprint: `SHA256:${'A'.repeat(43)}` }
 const OTHER_KEY = { type: 'ssh-ed25519', fingerprint: `SHA256:${'B'.repeat(43)}` }
@@ -23,7 +24,7 @@ function open() {
   const handlers = createHandlers({
     store,
     manager,
-    sealingKey: () => Promise.reject(new Error('no key in this test')),
+    ...secretsOf(store),
     now: () => house.clock,
     info: () => expect.fail('not asked'),
     stop: () => ({ active: 0 }),
@@ -154,6 +155,63 @@ describe('an import', () => {
     expect(opened.house.store.connections.get(id).hostKey).toEqual(pinned)
   })
 
+  it('does not put another host key in place of a pinned one in two steps, nor in three', async () => {
+    const opened = open()
+    const id = opened.house.add('a')
+    const pinned = opened.list()[0]?.hostKey
+    const back = `- {name: a, host: 10.10.0.10, host_key: {type: ssh-ed25519, fingerprint: "${OTHER_KEY.fingerprint}"}}`
+    const words = 'Another host key than the one in the file was pinned for the device of a before.'
+    await importing(opened, '- {name: a, host: elsewhere}')
+    await expect(importing(opened, back)).rejects.toThrow(words)
+    // The other key is the pinned one already when it comes back.
+    await importing(opened, `- {name: a, host_key: {type: ssh-ed25519, fingerprint: "${OTHER_KEY.fingerprint}"}}`)
+    await expect(importing(opened, back)).rejects.toThrow(words)
+    expect(opened.list()).toMatchObject([{ host: 'elsewhere', hostKey: OTHER_KEY }])
+    // Nor for a new connection to the device, by whatever name.
+    const twin = `- {name: b, host: 10.10.0.10., username: u, host_key: {type: ssh-ed25519, fingerprint: "${OTHER_KEY.fingerprint}"}}`
+    await expect(importing(opened, twin)).rejects.toThrow('of b before')
+    // The key that it was is no other one, and a person may have compared the other one.
+    await importing(opened, `- {name: b, host: 10.10.0.10, username: u}`)
+    const b = opened.list().find(({ name }) => name === 'b')?.id ?? 0
+    await importing(opened, `- {name: b, host_key: {type: "${pinned?.type}", fingerprint: "${pinned?.fingerprint}"}}`)
+    await opened.handlers['connection:remove']({ id: b })
+    await opened.handlers['connection:edit']({ id, change: { host: '10.10.0.10' } })
+    await opened.handlers['connection:trust']({ id, hostKey: OTHER_KEY })
+    await importing(opened, '- {name: a, host: elsewhere}')
+    await importing(opened, back)
+    expect(opened.list()).toMatchObject([{ host: '10.10.0.10', hostKey: OTHER_KEY }])
+  })
+
+  it('does not move a hold to another device, and neither does an edit', async () => {
+    const opened = open()
+    const id = opened.house.add('a')
+    await opened.handlers['connection:hold']({ id, by: 'bob' })
+    const words = 'a is on hold, and a hold is about the device that it is.'
+    await expect(importing(opened, '- {name: a, host: elsewhere}')).rejects.toThrow(words)
+    expect(() => opened.handlers['connection:edit']({ id, change: { port: 2222 } })).toThrow(words)
+    await importing(opened, '- {name: a, host: 10.10.0.10., service: Cisco Tftp}')
+    expect(opened.list()).toMatchObject([{ host: '10.10.0.10.', service: 'Cisco Tftp', hold: { by: 'bob' } }])
+    await opened.handlers['connection:release']({ id })
+    expect(await importing(opened, '- {name: a, host: elsewhere}')).toEqual({ added: 0, changed: 1 })
+  })
+
+  it('of more than a file may hold, in however many parts, is given up and keeps nothing', () => {
+    const { handlers, list } = open()
+    const importId = randomUUID()
+    const send = (part: number) =>
+      handlers['connection:import']({
+        importId,
+        part,
+        parts: 4,
+        add: Array.from({ length: 2000 }, (_, n) => ({ name: `a-${part}-${n}`, host: 'h', username: 'u' })),
+        edit: [],
+      })
+    expect([send(0), send(1)]).toEqual([null, null])
+    expect(() => send(2)).toThrow('No more than 5000 connections at once. Nothing was imported.')
+    expect(() => send(3)).toThrow('Another import began meanwhile.')
+    expect(list()).toEqual([])
+  })
+
   it('takes many thousands of characters to the daemon in packets that it takes', async () => {
     const opened = open()
     const text = Array.from({ length: 1000 }, (_, n) => {
@@ -218,6 +276,30 @@ describe('the plan', () => {
       'a key file',
       '- {name: a, key_path: /k}',
       ['  ~ a  line 1: key_path: none -> /k', '      its password goes: the key file takes its place'],
+    ],
+    [
+      'a helper',
+      '- {name: a, credential: "helper:ops"}',
+      ['  ~ a  line 1: credential: sealed -> helper:ops', '      its password goes: another source takes its place'],
+    ],
+    ['the same source', '- {name: a, credential: sealed}', []],
+    [
+      'a key and its helper',
+      '- {name: a, credential: "key:/k", passphrase_from: "helper:ops"}',
+      [
+        '  ~ a  line 1: key_path: none -> /k; passphrase_from: none -> helper:ops',
+        '      its password goes: the key file takes its place',
+      ],
+    ],
+    [
+      'two sources',
+      '- {name: a, key_path: /k, credential: prompt}',
+      ['  x line 1, a: credential is there beside key_path', '      A connection has one: say which.'],
+    ],
+    [
+      'a passphrase itself',
+      '- {name: a, passphrase: hush}',
+      ['  x line 1, a: passphrase is not taken from a file', '      Take it out, then: vosctl credentials set a'],
     ],
     ['time limits', '- {name: a, timings_ms: {poll: 5}}', ['  ~ a  line 1: timings_ms: none -> poll 5']],
     [
@@ -312,7 +394,6 @@ const INPUT = fc.record(
     port: fc.integer({ min: 1, max: 65535 }),
     platform: fc.constantFrom('vos', 'linux'),
     service: fc.oneof(LINE, fc.constant(null)),
-    keyPath: LINE.map((text) => `/${text.replaceAll(/[/.]/g, '')}`),
     acceptNew: fc.boolean(),
     echo: fc.boolean(),
     enter: fc.constantFrom('cr', 'lf'),
@@ -327,10 +408,15 @@ const OLD = fc.record({
   algorithmsReason: LINE,
   algorithmsUntil: fc.constantFrom(TOMORROW, dayOf(Date.now() + 700 * 86_400_000)),
 })
-const ANY = fc.tuple(INPUT, fc.oneof(OLD, fc.constantFrom({}, { algorithms: 'modern' }))).map(([input, limits]) => ({
-  ...input,
-  ...limits,
-}))
+/** A key has a passphrase or none; any other source is named alone. A sealed password is in no file. */
+const SOURCE = fc.oneof(
+  fc.record({ keyPath: LINE.map((text) => `/${text.replaceAll(/[/.]/g, '')}`) }),
+  fc.record({ keyPath: fc.constant('/k'), passphraseFrom: fc.constantFrom('helper:ops', 'helper:a-b') }),
+  fc.record({ credential: fc.constantFrom('helper:ops', `agent:SHA256:${'A'.repeat(43)}`, 'prompt') }),
+  fc.constant({}),
+)
+const LIMITS = fc.oneof(OLD, fc.constantFrom({}, { algorithms: 'modern' }))
+const ANY = fc.tuple(INPUT, SOURCE, LIMITS).map(([input, source, limits]) => ({ ...input, ...source, ...limits }))
 const HOUSE = fc.uniqueArray(ANY, { maxLength: 6, minLength: 1, selector: ({ name }) => name.toLowerCase() })
 
 describe('a house that is exported', () => {

@@ -10,6 +10,8 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { apply, type Operation, type RecordedEvent } from '../../src/core/operation.ts'
 import { PROTOCOL_VERSION, type EventBatch, type Reply, type Snapshot } from '../../src/core/protocol.ts'
 import { createHandlers } from '../../src/daemon/handlers.ts'
+import { LentSecrets } from '../../src/daemon/lent-secrets.ts'
+import { createSealedStore } from '../../src/daemon/sealed-store.ts'
 import { listen, prepareStateDirectory, statePaths } from '../../src/daemon/lifecycle.ts'
 import { createVosServer } from '../../src/daemon/server.ts'
 import { House } from '../helpers/manager.ts'
@@ -29,7 +31,11 @@ async function serve(script: Script = GOOD, house = new House(() => new Scripted
   const handlers = createHandlers({
     store,
     manager,
-    sealingKey: () => Promise.reject(new Error('no key in this test')),
+    sealed: {
+      ...createSealedStore({ store, provider: 'file', configDirectory: temporaryDirectory() }),
+      withKey: () => Promise.reject(new Error('no key in this test')),
+    },
+    lent: new LentSecrets(),
     now: () => house.clock,
     info: () => expect.fail('not asked'),
     stop: () => ({ active: 0 }),

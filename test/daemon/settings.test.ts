@@ -128,17 +128,33 @@ describe('the settings file', () => {
 
   it.each([
     ['# a comment\n\nhistroy: 90d\n', ':3: unknown key "histroy". Did you mean history?'],
-    ['colour: red\n', ':1: unknown key "colour". There are: history, group, listen, origins, hosts, polling, tls.'],
+    [
+      'colour: red\n',
+      ':1: unknown key "colour". There are: history, group, listen, origins, hosts, polling, tls, key, agent, helpers.',
+    ],
     [
       '__proto__: {}\n',
-      ':1: unknown key "__proto__". There are: history, group, listen, origins, hosts, polling, tls.',
+      ':1: unknown key "__proto__". There are: history, group, listen, origins, hosts, polling, tls, key, agent, helpers.',
     ],
-    ['"a\\e[2J": 1\n', ':1: unknown key "a␛". There are: history, group, listen, origins, hosts, polling, tls.'],
+    [
+      '"a\\e[2J": 1\n',
+      ':1: unknown key "a␛". There are: history, group, listen, origins, hosts, polling, tls, key, agent, helpers.',
+    ],
     ['history: soon\n', ':1: history is "soon". Say for example 90d, 400d or 2y (at least a day), or forever.'],
     ['history: 12h\n', ':1: history is "12h". Say'],
     ['history: 400\n', ':1: history is "400". Say'],
     ['history: 0\n', ':1: history is "0". Say'],
     [`history: ${'9'.repeat(400)}d\n`, ':1: history is "999'],
+    ['key: keychain\n', ':1: key is "keychain". Say for example file, systemd or passphrase.'],
+    ['agent: agent.sock\n', ':1: agent is "agent.sock". Say for example /run/user/1000/ssh-agent.sock, an absolute'],
+    ['helpers: /bin/ops\n', ':1: helpers is "/bin/ops". Say for example {ops: [/usr/local/bin/ops-secret, vosctl]}'],
+    ['helpers: [/bin/ops]\n', ':1: helpers is not of its form. Say'],
+    ['helpers: {ops: /bin/ops}\n', ':1: helpers is not of its form. Say'],
+    ['helpers: {ops: []}\n', ':1: helpers is not of its form. Say'],
+    ['helpers: {ops: [bin/ops]}\n', ':1: helpers is not of its form. Say'],
+    ['helpers: {ops: [/bin/ops, 7]}\n', ':1: helpers is not of its form. Say'],
+    ['helpers: {"o p s": [/bin/ops]}\n', ':1: helpers is not of its form. Say'],
+    ['helpers: {ops: [/bin/a], ops: [/bin/b]}\n', ':1: this is not YAML: Map keys must be unique.'],
     ['\nhistory:\n', ':2: history is "". Say'],
     ['history:\n  - 90d\n', ':1: history is no single value. Say'],
     ['history: 90d\nhistory: forever\n', ':2: this is not YAML: Map keys must be unique.'],
@@ -151,6 +167,14 @@ describe('the settings file', () => {
     const error: unknown = await parseSettings(text, FILE).catch((error: unknown) => error)
     expect(error).toMatchObject({ code: 'bad_config', message: expect.stringContaining(words) })
     expect((error as VosError).message).toMatch(new RegExp(`^${FILE}:\\d+: `))
+  })
+
+  it('names programs that know secrets, and says where the agent and the key are', async () => {
+    const text = 'key: passphrase\nagent: /run/a/../agent.sock\nhelpers:\n  ops: [/usr/bin/pass-json, --vault, x y]\n'
+    const settings = await parseSettings(text, FILE)
+    expect(settings).toMatchObject({ key: 'passphrase', agent: '/run/agent.sock' })
+    expect({ ...settings.helpers }).toEqual({ ops: ['/usr/bin/pass-json', '--vault', 'x y'] })
+    expect(settings.helpers['constructor']).toBeUndefined()
   })
 
   it('is understood or refused, whatever is in it', async () => {

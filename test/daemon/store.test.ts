@@ -149,6 +149,84 @@ describe('the database file', () => {
     expect(house.connections.hold(1)).toBeNull()
   })
 
+  it('turns a password and a key file into named sources and back, and gives an older vosctl nothing else', () => {
+    const { db, file } = open()
+    const { connections } = new Store(db, (error) => expect.fail(error.message))
+    const add = (name: string, source: object = {}) => connections.add({ ...CUCM, name, ...source }, 0).id
+    const sealed = Buffer.from('sealed')
+    connections.setSealedPassword(add('password'), sealed)
+    add('none')
+    add('key', { keyPath: '/k' })
+    migrate(db, 3, file)
+    const older = () => db.prepare('SELECT name, key_path, sealed_password FROM connections ORDER BY id').raw().all()
+    expect(older()).toEqual([
+      ['password', null, sealed],
+      ['none', null, null],
+      ['key', '/k', null],
+    ])
+    migrate(db, MIGRATIONS.length, file)
+    const sources = () => connections.list().map(({ credential }) => credential)
+    expect(sources()).toEqual([{ type: 'sealed' }, { type: 'none' }, { type: 'key', path: '/k' }])
+    const [password, none, key] = connections.list().map(({ id }) => id) as [number, number, number]
+    connections.edit(password, { credential: 'helper:ops' })
+    connections.edit(none, { credential: 'prompt' })
+    connections.setSealedPassword(key, sealed)
+    expect(sources()).toEqual([
+      { type: 'helper', name: 'ops' },
+      { type: 'prompt' },
+      { type: 'key', path: '/k', passphrase: 'sealed' },
+    ])
+    migrate(db, 3, file)
+    // A passphrase must not be sent to a device as a password.
+    expect(older()).toEqual([
+      ['password', null, null],
+      ['none', null, null],
+      ['key', '/k', null],
+    ])
+  })
+
+  it('takes a secret away with what it belonged to, and with nothing else', () => {
+    const { db } = open()
+    const { connections } = new Store(db, (error) => expect.fail(error.message))
+    const has = (id: number) => connections.sealedPassword(id) !== null
+    const fresh = (source: object) => {
+      const { id } = connections.add({ ...CUCM, name: `c${connections.list().length}`, ...source }, 0)
+      connections.setSealedPassword(id, Buffer.from('sealed'))
+      return id
+    }
+    for (const source of [{}, { keyPath: '/k' }]) {
+      for (const change of [
+        { host: 'h2' },
+        { port: 23 },
+        { username: 'root' },
+        { credential: 'prompt' },
+        { keyPath: '/k2' },
+      ]) {
+        const id = fresh(source)
+        connections.edit(id, change)
+        expect([source, change, has(id)]).toEqual([source, change, false])
+      }
+      for (const change of [
+        { name: `n${Object.keys(source).length}` },
+        { service: 'X' },
+        { host: CUCM.host },
+        source,
+      ]) {
+        const id = fresh(source)
+        connections.edit(id, change)
+        expect([source, change, has(id)]).toEqual([source, change, true])
+      }
+    }
+    const id = fresh({ keyPath: '/k' })
+    connections.edit(id, { passphraseFrom: 'helper:ops' })
+    expect(has(id)).toBe(false)
+    expect(connections.get(id).credential).toEqual({ type: 'key', path: '/k', passphrase: 'helper:ops' })
+    connections.edit(id, { passphraseFrom: 'sealed' })
+    expect(connections.get(id).credential).toEqual({ type: 'key', path: '/k' })
+    expect(() => connections.edit(id, { keyPath: '/k', credential: 'prompt' })).toThrow('one credential, and two were')
+    expect(() => connections.edit(fresh({}), { passphraseFrom: 'helper:ops' })).toThrow('belongs to a key file')
+  })
+
   it('lets an older vosctl neither begin what waits for a device nor meet an event that it does not know', () => {
     const { db, file } = open()
     const house = new Store(db, (error) => expect.fail(error.message))

@@ -110,7 +110,11 @@ it('every command answers programs by its schema, and exits by the table', { tim
     ['connections show good', 0, 'connection'],
     ['doctor', 0, 'doctor'],
     ['daemon install --system', 0, 'daemon-unit'],
+    ['key status', 0, 'key'],
+    ['key unlock', 2, 'error'],
+    ['key lock', 2, 'error'],
   )
+  await json('key rotate', 0, 'key')
   const file = path.join(rig.directory, 'list.json')
   fs.writeFileSync(file, JSON.stringify(await json('connections export', 0, 'connection-export')))
   await json(`connections import ${file}`, 0, 'connection-import')

@@ -8,6 +8,7 @@ import { createVosServer } from '../../src/daemon/server.ts'
 import { House } from './manager.ts'
 import { createOpenapiValidator } from './openapi.ts'
 import { ScriptedDevice, type Script } from './scripted-device.ts'
+import { secretsOf } from './secrets.ts'
 
 const check = createOpenapiValidator()
 
@@ -60,7 +61,7 @@ export async function openFace(
   const handlers = createHandlers({
     store,
     manager,
-    sealingKey: () => Promise.reject(new Error('no key in this test')),
+    ...secretsOf(store),
     now: () => house.clock,
     info: () => expect.fail('not asked'),
     stop: () => ({ active: 0 }),

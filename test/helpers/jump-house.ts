@@ -1,4 +1,3 @@
-import { createSecretKey, randomBytes, randomUUID } from 'node:crypto'
 import path from 'node:path'
 import { onTestFinished } from 'vitest'
 import { isSettled, type Operation, type OperationEvent } from '../../src/core/operation.ts'
@@ -14,6 +13,8 @@ import { timings } from '../daemon/vos-fixture.ts'
 import { startSshd, type TestSshd } from './sshd.ts'
 import { temporaryDirectory } from './temporary.ts'
 import { until } from './wait.ts'
+import { DEFAULT_SETTINGS } from '../../src/daemon/settings.ts'
+import { secretsOf } from './secrets.ts'
 
 /** All of a daemon but its socket, with real machines: appliances that are simulated, and OpenSSH in between. */
 export class JumpHouse {
@@ -25,12 +26,14 @@ export class JumpHouse {
     this.store = new Store(openDatabase(path.join(temporaryDirectory(), 'vosctl.db')), (error) => {
       throw error
     })
-    const key = createSecretKey(randomBytes(32))
-    const sealingKey = async () => await Promise.resolve(key)
-    const readSecret = createSecretReader(this.store, sealingKey)
+    const { sealed, lent } = secretsOf(this.store)
+    const secrets = createSecretReader({ store: this.store, sealed, settings: DEFAULT_SETTINGS, lent })
     this.manager = new Manager({
       store: this.store,
-      openDevice: (request) => openDevice({ ...request, readSecret }),
+      openDevice: (request) =>
+        openDevice({ ...request, readSecret: (connection) => secrets.read({ ...request, connection }) }),
+      missing: secrets.missing,
+      lent,
       now: Date.now,
       log: (line) => {
         throw new Error(line)
@@ -42,7 +45,8 @@ export class JumpHouse {
     this.handlers = createHandlers({
       store: this.store,
       manager: this.manager,
-      sealingKey,
+      sealed,
+      lent,
       now: Date.now,
       info: notHere,
       stop: notHere,

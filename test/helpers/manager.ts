@@ -4,6 +4,7 @@ import { onTestFinished } from 'vitest'
 import type { Device } from '../../src/core/device.ts'
 import { isSettled, type Operation, type RecordedEvent } from '../../src/core/operation.ts'
 import type { StartRequest } from '../../src/core/protocol.ts'
+import { LentSecrets } from '../../src/daemon/lent-secrets.ts'
 import { Manager } from '../../src/daemon/manager.ts'
 import { openDatabase } from '../../src/daemon/store/database.ts'
 import { Store } from '../../src/daemon/store/store.ts'
@@ -18,6 +19,8 @@ export class House {
   readonly log: string[] = []
   readonly seen: RecordedEvent[] = []
   clock = 1_700_000_000_000
+  /** What was typed; the next daemon has nothing of it. */
+  lent = new LentSecrets()
   store: Store
   manager: Manager
   readonly #monotonic: (() => number) | undefined
@@ -46,6 +49,7 @@ export class House {
     this.manager.stopSweeping()
     this.store.close()
     this.#device = device
+    this.lent = new LentSecrets()
     this.store = this.#openStore()
     this.manager = this.#openManager()
     this.manager.recover()
@@ -88,6 +92,7 @@ export class House {
       now: () => this.clock,
       ...(this.#monotonic ? { monotonic: this.#monotonic } : {}),
       log: (line) => this.log.push(line),
+      lent: this.lent,
     })
     manager.onEvent((recorded) => this.seen.push(recorded))
     return manager

@@ -7,6 +7,7 @@ import { createVosServer, type RunningServer } from '../../src/daemon/server.ts'
 import { DEFAULT_SETTINGS, type Settings } from '../../src/daemon/settings.ts'
 import { House } from './manager.ts'
 import { ScriptedDevice, type Script } from './scripted-device.ts'
+import { secretsOf } from './secrets.ts'
 
 export const ORIGIN = 'https://ops.example'
 
@@ -27,7 +28,7 @@ export class NetworkHouse {
     const handlers = createHandlers({
       store,
       manager,
-      sealingKey: () => Promise.reject(new Error('no key in this test')),
+      ...secretsOf(store),
       now: () => this.house.clock,
       info: () => ({
         version: '0',

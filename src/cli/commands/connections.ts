@@ -9,13 +9,18 @@ import { isMachine, listConnections, printJson, type Context } from '../context.
 import { FIRST_STEPS } from '../first-steps.ts'
 import { toConnectionJson, toTime } from '../json-documents.ts'
 import { errorLines } from '../report.ts'
+import { currentUser } from '../paths.ts'
 import { clean } from '../renderers/words.ts'
 import { sayConnection } from '../say-connection.ts'
 import { chooseTarget, insist, isInteractive } from '../selection.ts'
 import { table } from '../table.ts'
+import { withTyped } from '../typed-password.ts'
 import { setPassword } from './credentials.ts'
 import { runTest } from './test.ts'
 import { trustConnection } from './trust.ts'
+
+/** Not imported: an import looks at every name of the module, and some of them take long to load. */
+const { randomUUID } = process.getBuiltinModule('node:crypto')
 
 /** The flags of `add` and `edit`. */
 export interface ConnectionOptions {
@@ -26,6 +31,8 @@ export interface ConnectionOptions {
   readonly platform?: Platform
   readonly service?: string
   readonly key?: string
+  readonly credential?: string
+  readonly passphraseFrom?: string
   readonly algorithms?: AlgorithmProfile
   readonly reason?: string
   readonly until?: string
@@ -39,8 +46,15 @@ export interface ConnectionOptions {
 
 /** What was said, in the daemon's words; what was not said is not in it. */
 export function toChange(options: ConnectionOptions): Partial<ConnectionInput> {
-  const { name, host, port, username, platform, service, key, echo, enter, sudo, via, timing } = options
+  const { name, host, port, username, platform, service, echo, enter, sudo, via, timing } = options
   const { acceptNew, algorithms, reason, until } = options
+  const { credential, passphraseFrom } = options
+  const isKey = credential?.startsWith('key:')
+  if (options.key !== undefined && credential !== undefined) {
+    throw new VosError('bad_request', 'a connection has one credential.', { hint: 'Say --key or --credential.' })
+  }
+  // No shell expands it in the middle of a word.
+  const key = isKey ? credential?.slice('key:'.length).replace(/^~(?=\/)/, currentUser().home) : options.key
   return {
     ...(name === undefined ? {} : { name }),
     ...(host === undefined ? {} : { host }),
@@ -50,7 +64,9 @@ export function toChange(options: ConnectionOptions): Partial<ConnectionInput> {
     // An empty name takes the default service away.
     ...(service === undefined ? {} : { service: service === '' ? null : service }),
     // The daemon lives in another directory.
-    ...(key === undefined ? {} : { keyPath: path.resolve(key) }),
+    ...(key === undefined ? {} : { keyPath: key && path.resolve(key) }),
+    ...(credential === undefined || isKey ? {} : { credential }),
+    ...(passphraseFrom === undefined ? {} : { passphraseFrom }),
     ...(algorithms === undefined ? {} : { algorithms }),
     ...(reason === undefined ? {} : { algorithmsReason: reason }),
     ...(until === undefined ? {} : { algorithmsUntil: until }),
@@ -139,10 +155,19 @@ export async function editConnection(context: Context, word: string, options: Co
   if (before.hostKey && !after.hostKey) {
     context.note(`It is another device now, so its host key is no longer pinned: vosctl connections trust ${name}`)
   }
-  if (before.credential.type === 'sealed' && after.credential.type === 'none') {
-    context.note(`The password belonged to another login and was removed: vosctl credentials set ${name}`)
+  const lost = lostSecret(before, after)
+  if (lost !== null) {
+    context.note(`The ${lost} belonged to another login and was removed: vosctl credentials set ${name}`)
+  } else if (after.credential.type === 'none' && options.credential === 'sealed') {
+    context.note(`It has no password yet: vosctl credentials set ${name}`)
   }
   return 0
+}
+
+function lostSecret({ credential: before }: ConnectionView, { credential: after }: ConnectionView): string | null {
+  if (before.type === 'sealed' && after.type === 'none') return 'password'
+  const isLost = before.type === 'key' && before.passphrase === 'sealed'
+  return isLost && after.type === 'key' && after.passphrase === undefined ? 'passphrase' : null
 }
 
 export async function removeConnection(context: Context, word: string): Promise<ExitStatus> {
@@ -163,7 +188,10 @@ export async function removeConnection(context: Context, word: string): Promise<
 export async function listServices(context: Context, word: string): Promise<ExitStatus> {
   const client = await context.connect()
   const connection = await chooseTarget(client, word)
-  const services = await client.request('connection:services', { id: connection.id })
+  const requestId = randomUUID()
+  const services = await withTyped(context, client, requestId, () =>
+    client.request('connection:services', { id: connection.id, requestId }),
+  )
   if (isMachine(context.flags)) {
     printJson(context, {
       schema: 'vosctl/service-list/v1',

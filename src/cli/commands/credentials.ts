@@ -12,7 +12,7 @@ export interface SetOptions {
   readonly stdin?: boolean
 }
 
-/** Takes a password from the terminal or from standard input: never from a flag or a variable, which others can read. */
+/** Takes the secret from the terminal or from standard input: never from a flag or a variable, which others can read. */
 export async function setCredential(context: Context, word: string, options: SetOptions): Promise<ExitStatus> {
   const client = await context.connect()
   await setPassword(context, client, await chooseTarget(client, word), options)
@@ -26,16 +26,22 @@ export async function setPassword(
   { stdin = false }: SetOptions = {},
 ): Promise<void> {
   const password = await readPassword(context, connection, stdin)
-  if (!password) throw new VosError('declined', 'no password was given. Nothing was changed.')
+  if (!password) throw new VosError('declined', `no ${secretWord(connection)} was given. Nothing was changed.`)
   const changed = await client.request('credential:set', { id: connection.id, password })
-  say(context, changed, `the password of ${clean(connection.username)} on ${clean(connection.name)} is set`)
+  say(context, changed, `the ${secretWord(connection)} of ${ownerWords(connection)} is set`)
 }
 
-async function readPassword(
-  context: Context,
-  { name, username }: ConnectionView,
-  fromStdin: boolean,
-): Promise<string | null> {
+function secretWord({ credential }: ConnectionView): 'password' | 'passphrase' {
+  return credential.type === 'key' ? 'passphrase' : 'password'
+}
+
+function ownerWords({ credential, name, username }: ConnectionView): string {
+  const whose = credential.type === 'key' ? credential.path : username
+  return `${clean(whose)} on ${clean(name)}`
+}
+
+async function readPassword(context: Context, connection: ConnectionView, fromStdin: boolean): Promise<string | null> {
+  const what = secretWord(connection)
   const { io } = context
   // Read by Node before anything of ours, and it prints what is read from a stream.
   if (io.env['NODE_DEBUG']) {
@@ -45,9 +51,10 @@ async function readPassword(
   }
   // A person who types it after all must not see it either.
   if (fromStdin && !io.stdin.isTTY) return await readSecret(io.stdin)
-  if (isInteractive(context)) return await askSecret(`Password of ${clean(username)} on ${clean(name)}:`, io)
-  throw new VosError('needs_answer', 'the password needs a terminal.', {
-    hint: `Or give it on standard input: vosctl credentials set ${clean(name)} --stdin < file`,
+  if (isInteractive(context))
+    return await askSecret(`${what === 'password' ? 'Password' : 'Passphrase'} of ${ownerWords(connection)}:`, io)
+  throw new VosError('needs_answer', `the ${what} needs a terminal.`, {
+    hint: `Or give it on standard input: vosctl credentials set ${clean(connection.name)} --stdin < file`,
   })
 }
 

@@ -20,6 +20,7 @@ import { startOperations } from '../start.ts'
 import { table } from '../table.ts'
 import { longDuration } from '../times.ts'
 import { isGlob } from '../targets.ts'
+import { withTyped } from '../typed-password.ts'
 import { RefusedError } from '../refused-error.ts'
 
 /** Not imported: an import looks at every name of the module, and some of them take long to load. */
@@ -166,8 +167,10 @@ async function startOrAsk(
   departure: Departure,
   usualService: string | null,
 ): Promise<StartResult> {
+  const start = (asked: StartRequest) =>
+    withTyped(context, client, asked.requestId, () => startOperations(client, asked, departure.signal, usualService))
   try {
-    return await startOperations(client, request, departure.signal, usualService)
+    return await start(request)
   } catch (error) {
     if (!(error instanceof RefusedError) || !isInteractive(context)) throw error
     if (!error.refused.every(({ code }) => code === 'unacknowledged')) throw error
@@ -176,8 +179,7 @@ async function startOrAsk(
     const question = 'It may have been restarted already. Accept that outcome and restart now?'
     if (!(await confirm(question, context.io, departure.left)))
       throw new VosError('declined', 'you said no. Nothing was done.')
-    const again = { ...request, requestId: randomUUID(), despiteUnknown: true }
-    return await startOperations(client, again, departure.signal, usualService)
+    return await start({ ...request, requestId: randomUUID(), despiteUnknown: true })
   }
 }
 

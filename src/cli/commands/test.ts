@@ -1,4 +1,5 @@
 import type { ExitStatus } from '../../core/errors.ts'
+import type { StartRequest } from '../../core/protocol.ts'
 import { confirm } from '../ask.ts'
 import type { Client } from '../client.ts'
 import type { Context } from '../context.ts'
@@ -7,6 +8,7 @@ import { RefusedError } from '../refused-error.ts'
 import { clean } from '../renderers/words.ts'
 import { chooseTargets, isInteractive } from '../selection.ts'
 import { startOperations } from '../start.ts'
+import { withTyped } from '../typed-password.ts'
 import { isSingle, toStartRequest, type RestartOptions } from './restart.ts'
 
 export type TestOptions = Pick<RestartOptions, 'service'>
@@ -31,14 +33,16 @@ export async function runTest(
   const updates = await beginWatch(client, roomFor(ids), departure.signal)
   const { despiteLoginHold, ...rest } = options
   const request = toStartRequest('ssh_test', ids, { ...rest, parallel: ids.length }, context.user)
-  const result = await startOperations(client, request, departure.signal).catch(async (error: unknown) => {
+  const start = (asked: StartRequest) =>
+    withTyped(context, client, asked.requestId, () => startOperations(client, asked, departure.signal))
+  const result = await start(request).catch(async (error: unknown) => {
     const held = error instanceof RefusedError && error.code === 'login_held'
     if (!held || despiteLoginHold !== 'ask' || !isInteractive(context)) throw error
     context.note(`vosctl: ${clean(error.message)}`)
     const question = 'Another wrong password may lock the account. Try once more?'
     if (!(await confirm(question, context.io, departure.left))) throw error
     const again = toStartRequest('ssh_test', ids, rest, context.user)
-    return await startOperations(client, { ...again, despiteLoginHold: true }, departure.signal)
+    return await start({ ...again, despiteLoginHold: true })
   })
   const { operations, batch } = result
   const daemonVersion = client.info.version

@@ -8,6 +8,7 @@ import { findOperation, isOperationId } from '../operations.ts'
 import { clean, clock } from '../renderers/words.ts'
 import { startOperations } from '../start.ts'
 import { findTarget, unknownTarget } from '../targets.ts'
+import { withTyped } from '../typed-password.ts'
 import { toStartRequest, type RestartOptions } from './restart.ts'
 
 export type VerifyOptions = Pick<RestartOptions, 'service'>
@@ -19,7 +20,9 @@ export async function verify(context: Context, word: string, options: VerifyOpti
   const request = await toRequest(context, client, word, options)
   using departure = beginDeparture(context)
   const updates = await beginWatch(client, roomFor(request.connectionIds), departure.signal)
-  const { operations, batch } = await startOperations(client, request, departure.signal)
+  const { operations, batch } = await withTyped(context, client, request.requestId, () =>
+    startOperations(client, request, departure.signal),
+  )
   const daemonVersion = client.info.version
   const followed = { operations, batch, single: true, daemonVersion, updates, departure, follower }
   const status = await followOperations(context, client, followed)

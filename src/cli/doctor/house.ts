@@ -2,7 +2,7 @@ import { lstatSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { deviceKey } from '../../core/connection.ts'
 import { VosError } from '../../core/errors.ts'
-import type { ConnectionView, DaemonInfo } from '../../core/protocol.ts'
+import type { ConnectionView, DaemonInfo, KeyStatus } from '../../core/protocol.ts'
 import { VERSION } from '../../core/version.ts'
 import type { Client } from '../client.ts'
 import { oldAlgorithmWords } from '../connection-words.ts'
@@ -37,7 +37,7 @@ async function askDaemon(context: Context, client: Client): Promise<readonly Che
   const info = await client.request('daemon:info', {})
   const answered = context.now()
   const connections = await listConnections(client)
-  const isSealed = connections.some(({ credential }) => credential.type === 'sealed')
+  const key = await client.request('key:status', {})
   return [
     checkVersion(info.version, info.pid),
     // It read its clock between the question and the answer.
@@ -47,8 +47,18 @@ async function askDaemon(context: Context, client: Client): Promise<readonly Che
     ...checkLeniency(connections, context.now()),
     ...checkWays(connections),
     ...checkKeyFiles(connections),
-    ...checkSealingKey(context, isSealed),
+    ...(key.provider === 'file' ? checkSealingKey(context, key.secrets > 0) : [checkOtherKey(key)]),
   ]
+}
+
+/** systemd's own, or a passphrase: the daemon has looked at it. */
+export function checkOtherKey({ provider, state, secrets }: KeyStatus): Check {
+  const id = 'sealing-key'
+  if (state === 'open')
+    return ok(id, provider === 'systemd' ? 'handed over by systemd' : 'a passphrase, which was typed')
+  if (state === 'locked') return warn(id, `the sealed store is locked: ${secrets} in it`, 'vosctl key unlock')
+  if (provider === 'passphrase') return warn(id, 'the sealed store has no passphrase yet', 'vosctl key unlock')
+  return fail(id, 'usage', 'systemd has handed over no key', 'See docs/credentials.md')
 }
 
 function checkVersion(version: string, pid: number): Check {

@@ -47,7 +47,20 @@ export function toCandidate(row: Row, places: Places): Candidate | Problem {
     if (cell.value === null && field !== 'service' && field !== 'via') continue
     const wrong = wrongKind(cell, field)
     if (wrong) return reject(...wrong)
-    values[FIELDS[field].input] = toInput(field, cell.value, places)
+    const isKey = field === 'credential' && String(cell.value).startsWith('key:')
+    if (isKey && lines.has('key_path')) return reject('is there twice, as key_path', 'Say it once.')
+    if (isKey) values['keyPath'] = toInput('key_path', String(cell.value).slice('key:'.length), places)
+    else values[FIELDS[field].input] = toInput(field, cell.value, places)
+  }
+  if (values['keyPath'] !== undefined && values['credential'] !== undefined) {
+    const line = lines.get('credential') ?? row.line
+    return {
+      line,
+      name,
+      field: 'credential',
+      why: 'is there beside key_path',
+      hint: 'A connection has one: say which.',
+    }
   }
   if (name === null || name === '') {
     return { line: row.line, name: null, field: 'name', why: 'is missing', hint: 'Every connection needs a name.' }

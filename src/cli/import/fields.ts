@@ -13,6 +13,8 @@ export const FIELDS = {
   platform: { input: 'platform', holds: 'text' },
   service: { input: 'service', holds: 'text' },
   key_path: { input: 'keyPath', holds: 'text' },
+  credential: { input: 'credential', holds: 'text' },
+  passphrase_from: { input: 'passphraseFrom', holds: 'text' },
   host_key: { input: 'hostKey', holds: 'map' },
   accept_new: { input: 'acceptNew', holds: 'boolean' },
   algorithms: { input: 'algorithms', holds: 'text' },

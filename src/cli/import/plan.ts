@@ -1,5 +1,13 @@
 import { createHash } from 'node:crypto'
-import { deviceKey, hopsTo, problemOfAlgorithms, toState, type Hop } from '../../core/connection.ts'
+import {
+  credentialWord,
+  deviceKey,
+  hopsTo,
+  problemOfAlgorithms,
+  toState,
+  type CredentialSource,
+  type Hop,
+} from '../../core/connection.ts'
 import type { ConnectionView, ImportedConnection, ImportRequest } from '../../core/protocol.ts'
 import { address } from '../connection-words.ts'
 import { clean } from '../renderers/words.ts'
@@ -103,15 +111,14 @@ function judgeChange(row: Candidate, before: ConnectionView): Change | Problem |
   } else if (moved && hostKey) {
     consequences.push(`it is another device then; its host key goes: vosctl connections trust ${clean(name)}`)
   } else if (change.hostKey) consequences.push(`its host key is pinned, on your word: ${keyWords(change.hostKey)}`)
-  if (credential.type === 'sealed' && (moved || isSaid('username') || isSaid('key_path'))) {
-    const then = isSaid('key_path') ? 'the key file takes its place' : `vosctl credentials set ${clean(name)}`
-    consequences.push(`its password goes: ${then}`)
+  const otherSource = isSaid('key_path') ? 'the key file' : isSaid('credential') ? 'another source' : null
+  const isPassphrase = credential.type === 'key' && credential.passphrase === 'sealed'
+  const isOther = moved || isSaid('username') || otherSource !== null || (isPassphrase && isSaid('passphrase_from'))
+  if ((credential.type === 'sealed' || isPassphrase) && isOther) {
+    const then = otherSource === null ? `vosctl credentials set ${clean(name)}` : `${otherSource} takes its place`
+    consequences.push(`its ${isPassphrase ? 'passphrase' : 'password'} goes: ${then}`)
   }
-  const old = {
-    ...before,
-    via: before.hops.at(-1)?.name ?? null,
-    ...(credential.type === 'key' ? { keyPath: credential.path } : {}),
-  }
+  const old = { ...before, via: before.hops.at(-1)?.name ?? null, ...toInput(credential) }
   const fields = differing.map((field) => ({
     field,
     from: toText(field, { ...old, hostKey: hostKey ?? undefined } as never) ?? 'none',
@@ -133,10 +140,23 @@ function lenient(
   return problem && field ? { line: lines.get(field) ?? line, name, ...problem, field } : null
 }
 
+/** A source as an input says it. */
+function toInput(credential: CredentialSource): Pick<ImportedConnection, 'keyPath' | 'credential' | 'passphraseFrom'> {
+  if (credential.type !== 'key') return { credential: credentialWord(credential) }
+  return { keyPath: credential.path, ...(credential.passphrase && { passphraseFrom: credential.passphrase }) }
+}
+
 function isSame(field: FieldName, values: Partial<ImportedConnection>, before: ConnectionView): boolean {
   switch (field) {
     case 'key_path':
       return before.credential.type === 'key' && before.credential.path === values.keyPath
+    case 'credential': {
+      // A sealed password that was never set is no credential.
+      const word = credentialWord(before.credential)
+      return word === values.credential || (word === 'none' && values.credential === 'sealed')
+    }
+    case 'passphrase_from':
+      return toInput(before.credential).passphraseFrom === values.passphraseFrom
     case 'host_key':
       return (
         before.hostKey?.type === values.hostKey?.type && before.hostKey?.fingerprint === values.hostKey?.fingerprint

@@ -9,9 +9,12 @@ import type { Secret } from '../ssh/session.ts'
 export function credentialKind({ credential, name }: Connection): Secret['type'] {
   switch (credential.type) {
     case 'sealed':
+    case 'helper':
+    case 'prompt':
       return 'password'
     case 'key':
-      return 'key'
+    case 'agent':
+      return credential.type
     case 'none':
       throw noCredential(name)
     default:

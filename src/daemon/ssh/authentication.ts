@@ -1,13 +1,18 @@
 import ssh2, { type AuthHandlerMiddleware, type NextAuthHandler, type ParsedKey, type Prompt } from 'ssh2'
 import { VosError } from '../../core/errors.ts'
 import { oneLine } from '../../core/text.ts'
+import { OneKeyAgent, type AgentKey } from './agent.ts'
 import { where, type Peer } from './faults.ts'
+import { toHostKey } from './host-keys.ts'
 import type { Link } from './link.ts'
 import { judgeRound, type Round } from './prompts.ts'
 
 /** What proves who we are. A key's buffer is wiped by the attempt that uses it; a string cannot be. */
 export type Secret =
-  { readonly type: 'password'; readonly password: string } | { readonly type: 'key'; readonly privateKey: Buffer }
+  | { readonly type: 'password'; readonly password: string }
+  /** `key` is what was made of an encrypted file, which opens with a passphrase only. */
+  | { readonly type: 'key'; readonly privateKey: Buffer; readonly key?: ParsedKey }
+  | { readonly type: 'agent'; readonly key: AgentKey }
 
 /** Neither `inspect` nor JSON shows the password of it, however it comes into an error. */
 export function passwordSecret(password: string): Secret {
@@ -21,7 +26,10 @@ const METHODS: Record<Secret['type'], readonly string[]> = {
   // keyboard-interactive first: some appliances offer `password` and refuse it.
   password: ['keyboard-interactive', 'password'],
   key: ['publickey'],
+  agent: ['publickey'],
 }
+
+const WORDS: Record<Secret['type'], string> = { password: 'a password', key: 'a key', agent: 'a key' }
 
 /** The method when the server let us in without any proof: nothing is sent then. */
 const NONE = 'none'
@@ -39,6 +47,8 @@ export class Authentication {
   #link: Link | null = null
   /** How much had been written when the attempt was under way. */
   #requestedAt = -1
+  /** Bytes written before the attempt: when there are no more after it, there was none. */
+  #before = 0
 
   /** @param maySignSha1 an RSA key may sign with SHA-1, for a server that takes nothing better */
   constructor(peer: Peer, username: string, maySignSha1: boolean) {
@@ -57,7 +67,9 @@ export class Authentication {
       this.#hold(offered)
     } else if (this.#state === 'attempting') {
       this.#state = 'done'
-      this.#link?.end(partial ? this.#needsMore(offered) : this.#refused())
+      // With an agent ssh2 finds out only later that it cannot use the key.
+      const isSent = this.#link?.bytesWritten !== this.#before
+      this.#link?.end(!isSent ? this.#notSent('publickey') : partial ? this.#needsMore(offered) : this.#refused())
     }
   }
 
@@ -96,8 +108,8 @@ export class Authentication {
     const offers = oneLine(this.#methods.join(', '), 120) || 'no method'
     throw new VosError(
       'login_method',
-      `${where(this.#peer)} offers ${offers} to ${this.#username}, and a ${kind} needs ${METHODS[kind].join(' or ')}. No credential was sent.`,
-      { hint: `Give a credential that it takes: vosctl credentials set ${this.#peer.name}` },
+      `${where(this.#peer)} offers ${offers} to ${this.#username}, and ${WORDS[kind]} needs ${METHODS[kind].join(' or ')}. No credential was sent.`,
+      { hint: `Name one that it takes: vosctl connections edit ${this.#peer.name} --credential <source>` },
     )
   }
 
@@ -114,7 +126,7 @@ export class Authentication {
     const proof = this.#proof(secret, method)
     this.#state = 'attempting'
     link.stage = 'attempt'
-    const before = link.bytesWritten
+    this.#before = link.bytesWritten
     try {
       this.#next?.(proof)
     } catch {
@@ -122,7 +134,7 @@ export class Authentication {
     }
     this.#requestedAt = link.bytesWritten
     // ssh2 skips a method that it cannot use, without a word and without a byte.
-    if (link.bytesWritten === before) link.end(this.#notSent(method))
+    if (link.bytesWritten === this.#before && secret.type !== 'agent') link.end(this.#notSent(method))
     return this.#result.promise
   }
 
@@ -134,8 +146,11 @@ export class Authentication {
 
   #proof(secret: Secret, method: string): Parameters<NextAuthHandler>[0] {
     const username = this.#username
+    if (secret.type === 'agent') {
+      return { type: 'agent', username, agent: this.#agentOf(secret.key) }
+    }
     if (secret.type === 'key') {
-      const key = ssh2.utils.parseKey(secret.privateKey)
+      const key = secret.key ?? ssh2.utils.parseKey(secret.privateKey)
       if (key instanceof Error || !key.isPrivateKey()) {
         throw new VosError('bad_key_file', 'The private key cannot be used. Nothing was sent.')
       }
@@ -156,6 +171,15 @@ export class Authentication {
         finish([secret.password])
       },
     }
+  }
+
+  #agentOf(key: AgentKey): OneKeyAgent {
+    const isRsa = toHostKey(key.blob).type === 'ssh-rsa'
+    const sign: AgentKey['sign'] = async (data, hash) => {
+      if (isRsa && !this.#maySignSha1 && hash !== 'sha256' && hash !== 'sha512') throw this.#needsSha1()
+      return await key.sign(data, hash)
+    }
+    return new OneKeyAgent({ ...key, sign }, (reason) => this.#unsigned(reason))
   }
 
   /** ssh2 falls back to SHA-1 when the server does not say which signatures it takes: then nothing is signed. */
@@ -191,6 +215,12 @@ export class Authentication {
       default:
         return verdict satisfies never
     }
+  }
+
+  #unsigned(reason: unknown): void {
+    const { name } = this.#peer
+    const strange = new VosError('no_credential', `The ssh-agent has no signature for ${name} that can be used.`)
+    this.#link?.end(reason instanceof VosError ? reason : strange)
   }
 
   #refused(): VosError {

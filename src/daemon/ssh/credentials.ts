@@ -2,7 +2,7 @@ import { createCipheriv, createDecipheriv, createSecretKey, randomBytes, type Ke
 import { constants } from 'node:fs'
 import { link, open, stat, unlink, type FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import ssh2 from 'ssh2'
+import ssh2, { type ParsedKey } from 'ssh2'
 import { VosError } from '../../core/errors.ts'
 import { oneLine } from '../../core/text.ts'
 import { makeDirectory, syncToDisk } from '../directory.ts'
@@ -21,6 +21,8 @@ export interface SealBinding {
   readonly host: string
   readonly port: number
   readonly username: string
+  /** Of the passphrase of a key file: its path. Without it the secret is a password, and neither opens as the other. */
+  readonly keyPath?: string
 }
 
 /**
@@ -33,6 +35,27 @@ export async function loadSealingKey(path: string): Promise<KeyObject> {
   const bytes = (await readKey(path)) ?? (await makeKey(path))
   // One that is found may have been made by a daemon that was killed before its name was on disk.
   syncToDisk(dirname(path))
+  return toKey(bytes)
+}
+
+/**
+ * A sealing key that somebody else has made, a supervisor say; null when there is none.
+ * @throws VosError `bad_key_file`
+ */
+export async function readSealingKey(path: string, check: typeof checkFile = checkFile): Promise<KeyObject | null> {
+  const bytes = await readKey(path, check)
+  return bytes && toKey(bytes)
+}
+
+/** systemd hands a file over that is root's or ours, and that only we may read, by its mode or by an access list. */
+export async function checkHandedOver(file: FileHandle, path: string): Promise<{ readonly size: number }> {
+  const found = await file.stat()
+  const isOurs = found.uid === process.geteuid?.() || found.uid === 0
+  if (found.isFile() && isOurs && (found.mode & 0o037) === 0) return found
+  throw badKeyFile(`${path} is not a key that systemd has handed over to this user alone.`, 'Look at the unit.')
+}
+
+function toKey(bytes: Buffer): KeyObject {
   try {
     return createSecretKey(bytes)
   } finally {
@@ -77,26 +100,41 @@ export function unsealPassword(key: KeyObject, sealed: Uint8Array, binding: Seal
  * @throws VosError `bad_key_file`
  */
 export async function readPrivateKey(path: string): Promise<Buffer> {
+  return (await openPrivateKey(path)).privateKey
+}
+
+/**
+ * The same, for a key that may be encrypted.
+ * @throws VosError `bad_key_file`, also when the passphrase is not the right one; `no_credential` when it needs one
+ */
+export async function openPrivateKey(
+  path: string,
+  passphrase?: string,
+): Promise<{ readonly privateKey: Buffer; readonly key: ParsedKey }> {
   const file = await openToRead(path, 0)
   if (!file) throw badKeyFile(`There is no key file ${path}.`, 'Name an existing private key file.')
   try {
     const { size } = await checkFile(file, path)
     if (size > MAX_PRIVATE_KEY_BYTES) throw badKeyFile(`${path} is too long for a private key.`, 'Name a private key.')
     const bytes = await file.readFile()
-    const key = ssh2.utils.parseKey(bytes)
-    if (!(key instanceof Error) && key.isPrivateKey()) return bytes
+    const key = ssh2.utils.parseKey(bytes, passphrase)
+    if (!(key instanceof Error) && key.isPrivateKey()) return { privateKey: bytes, key }
     bytes.fill(0)
-    throw unusable(path, key instanceof Error ? key.message : 'it is a public key')
+    throw unusable(path, key instanceof Error ? key.message : 'it is a public key', passphrase !== undefined)
   } finally {
     await file.close()
   }
 }
 
-function unusable(path: string, why: string): VosError {
+function unusable(path: string, why: string, isOpened: boolean): VosError {
+  if (isOpened && /integrity|bad passphrase|decrypt|malformed/i.test(why)) {
+    return badKeyFile(`The passphrase of ${path} is not the right one.`, 'Set it again: vosctl credentials set <name>')
+  }
   if (/encrypted/i.test(why)) {
     return badKeyFile(
-      `The private key ${path} is protected by a passphrase, and vosctl has nobody to ask for it.`,
-      'Make a key for vosctl alone, without a passphrase: ssh-keygen -t ed25519 -N "" -f …',
+      `The private key ${path} is protected by a passphrase, and nobody has said which.`,
+      'Seal it: vosctl credentials set <name>. Or name a helper: vosctl connections edit <name> --passphrase-from helper:<helper>. ' +
+        'Or make a key for vosctl alone, without one: ssh-keygen -t ed25519 -N "" -f …',
     )
   }
   return badKeyFile(
@@ -106,14 +144,16 @@ function unusable(path: string, why: string): VosError {
 }
 
 /** JSON keeps the fields apart, whatever they hold. */
-function toAad({ connectionId, host, port, username }: SealBinding): Buffer {
-  return Buffer.from(JSON.stringify(['vosctl password', VERSION, connectionId, host, port, username]), 'utf8')
+function toAad({ connectionId, host, port, username, keyPath }: SealBinding): Buffer {
+  const login = [VERSION, connectionId, host, port, username]
+  const words = keyPath === undefined ? ['vosctl password', ...login] : ['vosctl passphrase', ...login, keyPath]
+  return Buffer.from(JSON.stringify(words), 'utf8')
 }
 
-function cannotOpen({ username, host, port }: SealBinding): VosError {
+function cannotOpen({ username, host, port, keyPath }: SealBinding): VosError {
   return new VosError(
     'no_credential',
-    `The stored password of ${username} at ${host}:${port} cannot be opened: it was sealed for another device, or with another key.`,
+    `The stored ${keyPath === undefined ? 'password' : 'passphrase'} of ${username} at ${host}:${port} cannot be opened: it was sealed for another device, or with another key.`,
     { hint: 'Enter it again: vosctl credentials set <name>' },
   )
 }
@@ -134,11 +174,11 @@ async function checkDirectory(path: string): Promise<void> {
   }
 }
 
-async function readKey(path: string): Promise<Buffer | null> {
+async function readKey(path: string, check: typeof checkFile = checkFile): Promise<Buffer | null> {
   const file = await openToRead(path, constants.O_NOFOLLOW)
   if (!file) return null
   try {
-    const { size } = await checkFile(file, path)
+    const { size } = await check(file, path)
     if (size !== KEY_BYTES) {
       throw badKeyFile(
         `The sealing key ${path} has ${size} bytes and not ${KEY_BYTES}.`,
@@ -151,17 +191,23 @@ async function readKey(path: string): Promise<Buffer | null> {
   }
 }
 
-/** Written under another name and linked: the key appears complete or not at all, and never over another one. */
-async function makeKey(path: string): Promise<Buffer> {
+/** @throws the system's error when the file is there already */
+export async function writeNewKey(path: string): Promise<Buffer> {
   const bytes = randomBytes(KEY_BYTES)
-  const draft = `${path}.${randomBytes(6).toString('hex')}`
-  const file = await open(draft, 'wx', 0o600)
+  const file = await open(path, 'wx', 0o600)
   try {
     await file.writeFile(bytes)
     await file.sync()
   } finally {
     await file.close()
   }
+  return bytes
+}
+
+/** Written under another name and linked: the key appears complete or not at all, and never over another one. */
+async function makeKey(path: string): Promise<Buffer> {
+  const draft = `${path}.${randomBytes(6).toString('hex')}`
+  const bytes = await writeNewKey(draft)
   try {
     failpoint('key.written')
     await link(draft, path)

@@ -1,4 +1,14 @@
-import { DEFAULT_SERVICE, deviceKey, hopsTo, MAX_HOPS, type Connection, type Hold } from '../../core/connection.ts'
+import {
+  DEFAULT_SERVICE,
+  deviceKey,
+  hopsTo,
+  MAX_HOPS,
+  toCredential,
+  type Connection,
+  type CredentialSource,
+  type Hold,
+  type HostKey,
+} from '../../core/connection.ts'
 import { VosError } from '../../core/errors.ts'
 import type { NamedConnection } from '../../core/names.ts'
 import type { ConnectionInput } from '../../core/protocol.ts'
@@ -13,7 +23,8 @@ interface Row {
   username: string
   platform: Connection['platform']
   service: string | null
-  key_path: string | null
+  credential: string
+  passphrase_from: string | null
   sealed: number
   host_key_type: string | null
   host_key_fingerprint: string | null
@@ -28,14 +39,26 @@ interface Row {
   timings: string
 }
 
-const COLUMNS = `id, name, host, port, username, platform, service, key_path, sealed_password IS NOT NULL AS sealed,
-  host_key_type, host_key_fingerprint, accept_new, algorithms, algorithms_reason, algorithms_until, echo, enter, sudo,
-  via, timings`
+const COLUMNS = `id, name, host, port, username, platform, service, credential, passphrase_from,
+  sealed_password IS NOT NULL AS sealed, host_key_type, host_key_fingerprint, accept_new, algorithms, algorithms_reason,
+  algorithms_until, echo, enter, sudo, via, timings`
 
 /** Names of services that are kept for one connection. */
 const SERVICES_KEPT = 500
 
-/** The connections table. Only `sealedPassword` ever returns a secret, and that one is sealed. */
+/** A secret as it lies in the database, with what it is bound to. */
+export interface SealedSecret {
+  readonly id: number
+  readonly name: string
+  readonly host: string
+  readonly port: number
+  readonly username: string
+  /** `sealed`, or `key:<path>` for the passphrase of a key file. */
+  readonly credential: string
+  readonly sealed: Buffer
+}
+
+/** The connections table. Only `sealedPassword` and `sealedSecrets` ever return secrets, and those are sealed. */
 export class ConnectionTable {
   readonly #db: Compiler
   #changed: () => void = () => undefined
@@ -118,7 +141,7 @@ export class ConnectionTable {
       username: input.username,
       platform,
       service: input.service === undefined ? DEFAULT_SERVICE[platform] : input.service,
-      key_path: input.keyPath ?? null,
+      ...sourceColumns({ credential: 'none', passphrase_from: null }, input),
       algorithms: input.algorithms ?? 'modern',
       algorithms_reason: input.algorithmsReason ?? null,
       algorithms_until: input.algorithmsUntil ?? null,
@@ -150,7 +173,7 @@ export class ConnectionTable {
     const otherLogin = moved || (change.username !== undefined && change.username !== before.username)
     const values = {
       ...pick(change, ['name', 'host', 'port', 'username', 'platform', 'service', 'algorithms', 'enter']),
-      ...(change.keyPath === undefined ? {} : { key_path: change.keyPath, sealed_password: null }),
+      ...sourceColumns(this.#source(id), change),
       ...(change.algorithms === 'modern' ? { algorithms_reason: null, algorithms_until: null } : {}),
       ...(change.algorithmsReason === undefined ? {} : { algorithms_reason: change.algorithmsReason }),
       ...(change.algorithmsUntil === undefined ? {} : { algorithms_until: change.algorithmsUntil }),
@@ -169,7 +192,10 @@ export class ConnectionTable {
     )
     this.#named(change.name ?? before.name, () => update.run({ ...values, id }))
     // Another host is another device, with services of its own.
-    if (moved) this.#forgetServices(id)
+    if (moved) {
+      this.#forgetServices(id)
+      this.#keepPin(before)
+    }
     this.#changed()
     return this.get(id)
   }
@@ -178,6 +204,7 @@ export class ConnectionTable {
     const connection = this.get(id)
     this.#db.prepare('DELETE FROM connections WHERE id = ?').run(id)
     this.#forgetServices(id)
+    this.#keepPin(connection)
     this.#changed()
     return connection
   }
@@ -201,6 +228,33 @@ export class ConnectionTable {
 
   #forgetServices(id: number): void {
     this.#db.prepare('DELETE FROM services_seen WHERE connection_id = ?').run(id)
+  }
+
+  #keepPin(connection: Connection): void {
+    if (!connection.hostKey) return
+    this.#db
+      .prepare('INSERT OR REPLACE INTO former_pins VALUES (?, ?, ?)')
+      .run(deviceKey(connection), connection.hostKey.type, connection.hostKey.fingerprint)
+  }
+
+  /** The host key that was pinned for this device by a connection that has left it since; null when there is none. */
+  formerPin(device: string): HostKey | null {
+    return (
+      this.#db.prepare<[string], HostKey>('SELECT type, fingerprint FROM former_pins WHERE device = ?').get(device) ??
+      null
+    )
+  }
+
+  /** A person has compared the key of this device: what was pinned before says nothing any more. */
+  forgetFormerPin(device: string): void {
+    this.#db.prepare('DELETE FROM former_pins WHERE device = ?').run(device)
+  }
+
+  #source(id: number): SourceColumns {
+    const read = this.#db.prepare<[number], SourceColumns>(
+      'SELECT credential, passphrase_from FROM connections WHERE id = ?',
+    )
+    return read.get(id) ?? { credential: 'none', passphrase_from: null }
   }
 
   /** Remembers what a device called its services; of more than {@link SERVICES_KEPT} those that were seen last. */
@@ -246,10 +300,29 @@ export class ConnectionTable {
     return this.get(id)
   }
 
-  /** A sealed password takes the place of a key file; null takes both away. */
+  /** The password, or the passphrase where a key file is named; null takes the credential away, whatever it is. */
   setSealedPassword(id: number, sealed: Buffer | null): Connection {
-    this.#db.prepare('UPDATE connections SET sealed_password = ?, key_path = NULL WHERE id = ?').run(sealed, id)
+    const { credential } = this.#source(id)
+    const word = sealed === null ? 'none' : credential.startsWith('key:') ? credential : 'sealed'
+    this.#db
+      .prepare('UPDATE connections SET sealed_password = ?, credential = ?, passphrase_from = NULL WHERE id = ?')
+      .run(sealed, word, id)
     return this.get(id)
+  }
+
+  sealedSecrets(): SealedSecret[] {
+    return this.#db
+      .prepare<[], Omit<SealedSecret, 'sealed'> & { readonly sealed: Uint8Array }>(
+        `SELECT id, name, host, port, username, credential, sealed_password AS sealed
+         FROM connections WHERE sealed_password IS NOT NULL ORDER BY id`,
+      )
+      .all()
+      .map((row) => ({ ...row, sealed: Buffer.from(row.sealed) }))
+  }
+
+  /** The same secret under another key. */
+  reseal(id: number, sealed: Buffer): void {
+    this.#db.prepare('UPDATE connections SET sealed_password = ? WHERE id = ?').run(sealed, id)
   }
 
   hold(id: number): Hold | null {
@@ -301,12 +374,50 @@ export class ConnectionTable {
   }
 }
 
+type SourceColumns = Pick<Row, 'credential' | 'passphrase_from'>
+
+/**
+ * What an input makes of the source; nothing where it says nothing of it. Another source takes the secret of the old one
+ * away.
+ * @throws VosError `bad_request` for two sources, or a passphrase of what is no key
+ */
+function sourceColumns(
+  before: SourceColumns,
+  { keyPath, credential, passphraseFrom }: Partial<ConnectionInput>,
+): Partial<SourceColumns & { readonly sealed_password: null }> {
+  if (keyPath !== undefined && credential !== undefined) {
+    throw new VosError('bad_request', 'A connection has one credential, and two were named. Nothing was changed.')
+  }
+  const word = keyPath === undefined ? credential : `key:${keyPath}`
+  const isOther = word !== undefined && word !== before.credential
+  if (passphraseFrom === undefined) {
+    return isOther ? { credential: word, passphrase_from: null, sealed_password: null } : {}
+  }
+  if (!(word ?? before.credential).startsWith('key:')) {
+    throw new VosError('bad_request', 'A passphrase belongs to a key file, and none was named. Nothing was changed.', {
+      hint: 'Name it: vosctl connections edit <target> --key <path>',
+    })
+  }
+  const passphrase_from = passphraseFrom === 'sealed' ? null : passphraseFrom
+  const isSame = !isOther && passphrase_from === before.passphrase_from
+  return { ...(word !== undefined && { credential: word }), passphrase_from, ...(!isSame && { sealed_password: null }) }
+}
+
+/** A sealed password that is not there is no credential: none was set yet, or it belonged to another login. */
+function toSource({ credential, passphrase_from, sealed }: Row): CredentialSource {
+  const source = toCredential(credential) ?? { type: 'none' }
+  if (source.type === 'sealed' && !sealed) return { type: 'none' }
+  if (source.type !== 'key') return source
+  const passphrase = passphrase_from ?? (sealed ? 'sealed' : null)
+  return passphrase === null ? source : { ...source, passphrase: passphrase as 'sealed' }
+}
+
 function fromRow(row: Row): Omit<Connection, 'hops'> {
-  const { key_path, sealed, host_key_type, host_key_fingerprint, echo, sudo, timings, ...others } = row
-  const { accept_new, algorithms_reason, algorithms_until, ...rest } = others
+  const { credential: _, passphrase_from: __, sealed: ___, host_key_type, host_key_fingerprint, ...others } = row
+  const { accept_new, algorithms_reason, algorithms_until, echo, sudo, timings, ...rest } = others
   return {
     ...rest,
-    credential: key_path !== null ? { type: 'key', path: key_path } : sealed ? { type: 'sealed' } : { type: 'none' },
+    credential: toSource(row),
     hostKey:
       host_key_type !== null && host_key_fingerprint !== null
         ? { type: host_key_type, fingerprint: host_key_fingerprint }

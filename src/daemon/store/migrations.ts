@@ -221,11 +221,30 @@ export const MIGRATIONS: readonly Migration[] = [
     created_by   TEXT NOT NULL,
     last_used_at INTEGER
   ) STRICT;
+  -- Where the credential comes from, in one word; and where the passphrase of an encrypted key does, if it is not sealed.
+  ALTER TABLE connections ADD COLUMN credential TEXT NOT NULL DEFAULT 'none';
+  ALTER TABLE connections ADD COLUMN passphrase_from TEXT;
+  UPDATE connections SET credential = 'key:' || key_path, sealed_password = NULL WHERE key_path IS NOT NULL;
+  UPDATE connections SET credential = 'sealed' WHERE sealed_password IS NOT NULL;
+  ALTER TABLE connections DROP COLUMN key_path;
+  -- What tells the key that seals from any other one, and what makes it of a passphrase.
+  CREATE TABLE sealing (
+    id    INTEGER PRIMARY KEY CHECK (id = 1),
+    proof BLOB NOT NULL,
+    kdf   TEXT
+  ) STRICT;
+  -- The host key that was pinned for a device when its connection was moved or removed: a file does not replace it.
+  CREATE TABLE former_pins (
+    device      TEXT PRIMARY KEY,
+    type        TEXT NOT NULL,
+    fingerprint TEXT NOT NULL
+  ) STRICT;
 `,
     fill: beginChain,
     // An older vosctl knows no event of a key that was pinned on first sight: it becomes plain evidence. It goes to every
     // device directly, and what it finds at the address has the pinned key or is refused. What was claimed or held behind
-    // a jump host stays so under the address alone.
+    // a jump host stays so under the address alone. It knows passwords and unencrypted key files: what else was named is
+    // none, and a passphrase is no password.
     down: `
   DROP TABLE pruned_events;
   DROP TABLE journal_chain;
@@ -246,6 +265,13 @@ export const MIGRATIONS: readonly Migration[] = [
     WHERE seq = 1 AND event ->> '$.device' LIKE '% via %';
   UPDATE active_operations SET metadata = json_remove(metadata, '$.authenticating.hop');
   UPDATE operation_events SET event = json_remove(event, '$.hop') WHERE event ->> '$.hop' IS NOT NULL;
+  DROP TABLE former_pins;
+  DROP TABLE sealing;
+  ALTER TABLE connections ADD COLUMN key_path TEXT;
+  UPDATE connections SET key_path = substr(credential, 5) WHERE credential LIKE 'key:%';
+  UPDATE connections SET sealed_password = NULL WHERE credential <> 'sealed';
+  ALTER TABLE connections DROP COLUMN passphrase_from;
+  ALTER TABLE connections DROP COLUMN credential;
   ALTER TABLE connections DROP COLUMN algorithms_until;
   ALTER TABLE connections DROP COLUMN accept_new;
   DROP INDEX connections_via;

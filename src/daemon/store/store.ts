@@ -4,8 +4,9 @@ import { failpoint } from '../failpoint.ts'
 import { ConnectionTable } from './connections.ts'
 import { isBusy, type Compiler, type SqliteDatabase } from './database.ts'
 import { OperationTable } from './operations.ts'
-import { verifyHistory } from './verify-history.ts'
+import { SealingTable } from './sealing.ts'
 import { TokenTable } from './tokens.ts'
+import { verifyHistory } from './verify-history.ts'
 
 /**
  * The daemon's memory. A failed commit is fatal: SQLite reports a failed fsync once and lets later commits succeed, so
@@ -15,6 +16,7 @@ export class Store {
   readonly connections: ConnectionTable
   readonly operations: OperationTable
   readonly tokens: TokenTable
+  readonly sealing: SealingTable
   readonly #db: SqliteDatabase
   readonly #onFatal: (error: Error) => void
   #broken: Error | null = null
@@ -26,6 +28,7 @@ export class Store {
     this.connections = new ConnectionTable(compiler)
     this.operations = new OperationTable(compiler)
     this.tokens = new TokenTable(compiler)
+    this.sealing = new SealingTable(compiler)
   }
 
   /** Runs `work` in one transaction: all of it is on disk when this returns, or none of it. */

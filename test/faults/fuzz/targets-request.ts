@@ -58,6 +58,8 @@ export const VALID: { readonly [Name in RequestName]: readonly RequestOf<Name>[]
   'connection:edit': [
     { id: 1, change: { host: '10.10.0.11', timings: { promptMs: 1 } } },
     { id: 2, change: {} },
+    { id: 3, change: { credential: 'helper:ops' } },
+    { id: 4, change: { keyPath: '/k', passphraseFrom: 'helper:ops' } },
   ],
   'connection:check': [{ rows: [{ host: '10.10.0.11' }] }],
   'connection:import': [
@@ -74,18 +76,25 @@ export const VALID: { readonly [Name in RequestName]: readonly RequestOf<Name>[]
   'connection:trust': [{ id: 1, hostKey: HOST_KEY, replaces: HOST_KEY.fingerprint }],
   'connection:hold': [{ id: 1, by: 'alice', reason: 'CAB-8' }],
   'connection:release': [{ id: 1 }],
-  'connection:services': [{ id: 1, createdBy: 'alice', despiteLoginHold: true }],
+  'connection:services': [
+    { id: 1, createdBy: 'alice', despiteLoginHold: true, requestId: '0f8fad5b-d9cb-469f-a165-70867728950e' },
+  ],
   'credential:set': [{ id: 1, password: 'correct horse battery' }],
+  'credential:lend': [{ requestId: '0f8fad5b-d9cb-469f-a165-70867728950e', connectionId: 1, password: 'horse' }],
   'credential:remove': [{ id: 1 }],
   'token:create': [{ name: 'grafana', access: 'read', digest: 'A'.repeat(43), createdBy: 'alice' }],
   'token:list': [{}],
   'token:revoke': [{ name: 'grafana' }],
+  'key:status': [{}],
+  'key:unlock': [{ passphrase: 'correct horse battery', isNew: false }],
+  'key:lock': [{}],
+  'key:rotate': [{}, { passphrase: 'correct horse battery' }],
   'daemon:info': [{}],
   'daemon:stop': [{ mode: 'idle' }],
 }
 
 const CONNECTION_KEYS =
-  'name host port username platform service keyPath algorithms algorithmsReason algorithmsUntil acceptNew echo enter sudo via timings'
+  'name host port username platform service keyPath credential passphraseFrom algorithms algorithmsReason algorithmsUntil acceptNew echo enter sudo via timings'
 const TIMING =
   /^(?:connect|ident|keyExchange|login|shell|prompt|quiet|nudge|echo|command|firstState|silenceWarning|silenceLimit|poll|pollLimit|reconnect|deadline)Ms$/
 
@@ -114,12 +123,17 @@ const KEYS: { readonly [Name in RequestName]: { readonly may: string; readonly m
   'connection:trust': { may: 'id hostKey replaces', must: 'id hostKey' },
   'connection:hold': { may: 'id by reason', must: 'id by' },
   'connection:release': { may: 'id', must: 'id' },
-  'connection:services': { may: 'id createdBy despiteLoginHold', must: 'id' },
+  'connection:services': { may: 'id createdBy despiteLoginHold requestId', must: 'id' },
   'credential:set': { may: 'id password', must: 'id password' },
+  'credential:lend': { may: 'requestId connectionId password', must: 'requestId connectionId password' },
   'credential:remove': { may: 'id', must: 'id' },
   'token:create': { may: 'name access digest createdBy', must: 'name access digest createdBy' },
   'token:list': { may: '', must: '' },
   'token:revoke': { may: 'name', must: 'name' },
+  'key:status': { may: '', must: '' },
+  'key:unlock': { may: 'passphrase isNew', must: 'passphrase isNew' },
+  'key:lock': { may: '', must: '' },
+  'key:rotate': { may: 'passphrase', must: '' },
   'daemon:info': { may: '', must: '' },
   'daemon:stop': { may: 'mode', must: 'mode' },
 }
@@ -242,7 +256,7 @@ function strangeKey(object: unknown, may: string): string | undefined {
 
 function wrongValue(value: unknown, key = ''): string | undefined {
   if (typeof value === 'string') {
-    const isPassword = key === 'password'
+    const isPassword = key === 'password' || key === 'passphrase'
     if (value === '' || value.length > (isPassword ? 1024 : 4096)) return `${key} is empty or too long`
     if (isPassword ? /[\0\r\n]/.test(value) : /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u.test(value)) {
       return `${key} is no printable line`

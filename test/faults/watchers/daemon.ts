@@ -6,6 +6,8 @@ import type { Operation } from '../../../src/core/operation.ts'
 import { PROTOCOL_VERSION } from '../../../src/core/protocol.ts'
 import { VERSION } from '../../../src/core/version.ts'
 import { createHandlers } from '../../../src/daemon/handlers.ts'
+import { LentSecrets } from '../../../src/daemon/lent-secrets.ts'
+import { createSealedStore } from '../../../src/daemon/sealed-store.ts'
 import { listen, prepareStateDirectory, statePaths } from '../../../src/daemon/lifecycle.ts'
 import { createVosServer } from '../../../src/daemon/server.ts'
 import { openDatabase } from '../../../src/daemon/store/database.ts'
@@ -97,7 +99,8 @@ async function serve({ state, seed }: { readonly state: string; readonly seed: n
   const handlers = createHandlers({
     store,
     manager: load,
-    sealingKey: () => Promise.reject(new Error('there are no passwords here')),
+    sealed: createSealedStore({ store, provider: 'file', configDirectory: state }),
+    lent: new LentSecrets(),
     now: Date.now,
     info,
     stop: () => ({ active: 0 }),

@@ -1,0 +1,59 @@
+import { VosError } from '../core/errors.ts'
+
+/** How long a secret waits for the request that it was typed for. */
+const UNCLAIMED_MS = 60_000
+const MAX_UNCLAIMED = 1000
+
+/** Passwords that a person typed for one operation. They live here until it ends, and nowhere else. */
+export class LentSecrets {
+  readonly #unclaimed = new Map<string, { readonly secret: string; readonly timer: NodeJS.Timeout }>()
+  /** By the operation, and then by the connection: a jump host on the way may want one too. */
+  readonly #claimed = new Map<string, Map<number, string>>()
+
+  /** @throws VosError `too_many_operations` */
+  lend(requestId: string, connectionId: number, secret: string): void {
+    const key = keyOf(requestId, connectionId)
+    this.#forget(key)
+    if (this.#unclaimed.size >= MAX_UNCLAIMED) {
+      throw new VosError('too_many_operations', `No more than ${MAX_UNCLAIMED} passwords can wait for their work.`)
+    }
+    this.#unclaimed.set(key, { secret, timer: setTimeout(() => this.#forget(key), UNCLAIMED_MS).unref() })
+  }
+
+  isLent(requestId: string, connectionId: number): boolean {
+    return this.#unclaimed.has(keyOf(requestId, connectionId))
+  }
+
+  /** From now on this operation has what was typed for these connections. */
+  claim(requestId: string, connectionIds: readonly number[], operationId: string): void {
+    const typed = connectionIds.flatMap((id) => {
+      const lent = this.#unclaimed.get(keyOf(requestId, id))
+      return lent ? [[id, lent.secret] as const] : []
+    })
+    if (typed.length > 0) this.#claimed.set(operationId, new Map(typed))
+  }
+
+  /** All that the request asked for has its secrets. */
+  forget(requestId: string): void {
+    for (const key of this.#unclaimed.keys()) if (key.startsWith(`${requestId} `)) this.#forget(key)
+  }
+
+  /** What was typed for the login of this operation at this connection. */
+  find(operationId: string, connectionId: number): string | undefined {
+    return this.#claimed.get(operationId)?.get(connectionId)
+  }
+
+  /** The operation has ended. */
+  end(operationId: string): void {
+    this.#claimed.delete(operationId)
+  }
+
+  #forget(key: string): void {
+    clearTimeout(this.#unclaimed.get(key)?.timer)
+    this.#unclaimed.delete(key)
+  }
+}
+
+function keyOf(requestId: string, connectionId: number): string {
+  return `${requestId} ${connectionId}`
+}
