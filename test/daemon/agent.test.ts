@@ -15,6 +15,8 @@ import { temporaryDirectory } from '../helpers/temporary.ts'
 import { requireTool } from '../helpers/tools.ts'
 import { until } from '../helpers/wait.ts'
 
+const MODERN = { algorithms: 'modern', algorithmsUntil: null, acceptNew: false } as const
+
 const AGENT = requireTool('ssh-agent')
 const ADD = requireTool('ssh-add')
 const signal = new AbortController().signal

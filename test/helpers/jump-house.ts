@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import path from 'node:path'
 import { onTestFinished } from 'vitest'
 import { isSettled, type Operation, type OperationEvent } from '../../src/core/operation.ts'
