@@ -281,8 +281,8 @@ export class Manager {
     const hold = this.#hold(connection)
     if (hold) return { ...hold.toInfo(), ...about }
     if (connection.via !== null) {
-      // Whoever goes through it does there what a test does.
-      const hop = this.#store.connections.get(connection.via)
+      // Whoever goes through it does there what a test does, but pins nothing.
+      const hop = { ...this.#store.connections.get(connection.via), acceptNew: false }
       const found = this.#obstacle({ operationType: 'ssh_test' }, hop)
       if (found) return { ...found, message: `${name} is reached through ${hop.name}: ${found.message}`, ...about }
     }
