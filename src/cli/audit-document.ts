@@ -4,7 +4,7 @@ import type { ChainPage, ConnectionView, JournalHead } from '../core/protocol.ts
 import { sanitise } from '../core/text.ts'
 import { VERSION } from '../core/version.ts'
 import { toConnectionJson, toTime } from './json-documents.ts'
-import { toEventJson, toOperationJson, type JsonObject } from './renderers/json.ts'
+import { sessionJson, toEventJson, toOperationJson, type JsonObject } from './renderers/json.ts'
 import { clean, cleanDeviceLine } from './renderers/words.ts'
 
 /** All that is kept of an operation: its part of the journal, with digests of what lies between. */
@@ -101,13 +101,14 @@ function logins(steps: readonly Step[]): readonly JsonObject[] {
   for (const { recorded } of steps) {
     const { at, event } = recorded
     if (event.type === 'authenticating') {
-      found.push({ at: toTime(at), user: clean(event.username), method: clean(event.method), accepted: null })
+      const login = { at: toTime(at), user: clean(event.username), method: clean(event.method) }
+      found.push({ ...login, hop: event.hop ? clean(event.hop.name) : null, accepted_at: null, accepted: null })
     }
+    if (event.type === 'authenticated') found.push({ ...found.pop(), accepted_at: toTime(at) })
     if (event.type !== 'ready') continue
-    const { hostKey, software, algorithms, method, loginMs } = event.facts
-    const { user = null } = found.pop() ?? {}
-    const accepted = { host_key: hostKey, software: clean(software), algorithms, login_ms: loginMs }
-    found.push({ at: toTime(at), user, method: clean(method), accepted })
+    const { user = null, accepted_at = null } = found.pop() ?? {}
+    const { method, ...accepted } = sessionJson(event.facts)
+    found.push({ at: toTime(at), user, method, hop: null, accepted_at, accepted })
   }
   return found
 }

@@ -54,14 +54,6 @@ export interface SessionFacts {
   readonly loginMs: number
 }
 
-/** What the one attempt to log in would be. */
-export interface Attempt {
-  readonly username: string
-  readonly method: string
-  /** The key that the device shows, when none is pinned: it must be pinned before the attempt. */
-  readonly firstSight?: { readonly type: string; readonly fingerprint: string }
-}
-
 /** What the device does after the command was sent, in the order in which it was seen. */
 export type Observation =
   /** The one byte (or the one exec request) has been handed to the kernel. */
@@ -85,6 +77,8 @@ export interface Attempt {
   readonly method: string
   /** The attempt is made at this jump host, and another `connect` follows it; absent when it is made at the device. */
   readonly hop?: HopLogin
+  /** The key that the device shows, when none is pinned: it must be pinned before the attempt. Never a jump host's. */
+  readonly firstSight?: { readonly type: string; readonly fingerprint: string }
 }
 
 /** Where an attempt is made on the way to a device. */

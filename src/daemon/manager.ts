@@ -300,8 +300,8 @@ export class Manager {
     const hold = this.#hold(connection)
     if (hold) return { ...hold.toInfo(), ...about }
     if (connection.via !== null) {
-      // Whoever goes through it does there what a test does.
-      const hop = this.#store.connections.get(connection.via)
+      // Whoever goes through it does there what a test does, but pins nothing.
+      const hop = { ...this.#store.connections.get(connection.via), acceptNew: false }
       const { requestId = '', operationId = '', dryRun = false } = request
       const found = this.#obstacle({ operationType: 'ssh_test', requestId, operationId, dryRun }, hop)
       // It is the jump host whose password is to be typed.

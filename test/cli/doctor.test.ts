@@ -46,6 +46,9 @@ describe('the ways to connections', () => {
     expect(check({ ...bastion, loginHold: { message: 'refused' } })).toMatchObject([
       { level: 'warn', fix: 'vosctl credentials set bastion' },
     ])
+    expect(check({ ...bastion, hostKey: null, acceptNew: true })).toMatchObject([
+      { level: 'warn', fix: 'vosctl connections trust bastion' },
+    ])
   })
 
   it('are two to one machine when two of them show its key', () => {

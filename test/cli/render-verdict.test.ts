@@ -138,6 +138,7 @@ describe('the verdict on a terminal, one target', () => {
     )
     expect(verdictLines([test.operation], WIDE)).toEqual([
       '+ cucm-pub  login ok 1.9s, host key pinned, 34 services, "Cisco Tomcat" STARTED',
+      '  over curve25519-sha256, aes256-gcm@openssh.com',
     ])
   })
 

@@ -3,13 +3,14 @@ import { deviceKey } from '../../src/core/connection.ts'
 import type { Operation } from '../../src/core/operation.ts'
 import type { ConnectionInput } from '../../src/core/protocol.ts'
 import { exitStatusFor } from '../../src/core/verdict.ts'
-import { scenarios, type Scenario } from '../../src/simulator/index.ts'
+import { createHostKey, scenarios, type Scenario } from '../../src/simulator/index.ts'
 import { Proxy, type Strike } from '../faults/network/proxy.ts'
 import { appliance, attempts, JumpHouse, sshd } from '../helpers/jump-house.ts'
 import { rejection } from '../helpers/rejection.ts'
 import { SOME_HOST_KEY } from '../helpers/ssh-server.ts'
 import { layCable, SSHD, startSshd, type TestSshd } from '../helpers/sshd.ts'
 import { until } from '../helpers/wait.ts'
+import { timings } from './vos-fixture.ts'
 
 const scenario = (name: string): Scenario => scenarios.get(name) as Scenario
 
@@ -137,9 +138,53 @@ describe.skipIf(SSHD === null)('a device behind a jump host', { timeout: 30_000 
     expect(bastion.log()).not.toContain('Connection from')
   })
 
+  it('gets nothing when the jump host is one that would take the first key', async () => {
+    const { house, bastion, hop, id } = await oneHop()
+    const change = { port: 1, acceptNew: true }
+    await house.handlers['connection:edit']({ id: hop, change })
+    await house.handlers['connection:edit']({ id: hop, change: { port: bastion.port } })
+    expect(() => house.start([id])).toThrow('cucm is reached through bastion: bastion has no pinned host key.')
+    expect(bastion.log()).not.toContain('Connection from')
+    // Only by itself does it take one.
+    await house.run(hop, { operationType: 'ssh_test' })
+    expect(house.store.connections.get(hop).hostKey).toEqual(bastion.hostKey)
+    expect((await house.run(id, { operationType: 'ssh_test' })).status).toBe('completed')
+  })
+
+  it('has its first key pinned after the login at the jump host and before its own, and no other one goes', async () => {
+    const house = new JumpHouse()
+    const bastion = bastionOf(ordinary)
+    const cucm = await appliance(scenario('publisher'))
+    const first = cucm.hostKey
+    await house.hop(bastion, { name: 'bastion' })
+    const where = { host: cucm.host, port: cucm.port, username: cucm.username, timings }
+    const lab = { ...where, name: 'lab', via: 'bastion', acceptNew: true }
+    const { id } = await house.handlers['connection:add'](lab)
+    await house.handlers['credential:set']({ id, password: cucm.password })
+    const seen: unknown[] = []
+    house.manager.onEvent(({ event }) => {
+      const { hostKey } = house.store.connections.get(id)
+      if (event.type === 'authenticating') seen.push({ at: event.hop?.name ?? 'lab', hostKey })
+    })
+    const operation = await house.run(id)
+    expect(operation).toMatchObject({ status: 'completed', facts: { hostKey: first, via: ['bastion'] } })
+    expect(seen).toEqual([
+      { at: 'bastion', hostKey: null },
+      { at: 'lab', hostKey: first },
+    ])
+    const types = house.events(operation.id).map(({ type }) => type)
+    expect(types.slice(1, 6)).toEqual(['connecting', 'authenticating', 'authenticated', 'pinned', 'authenticating'])
+    expect(house.events(operation.id)[5]).not.toHaveProperty('firstSight')
+    const logins = cucm.ledger.of('auth').length
+    cucm.changeHostKey(createHostKey('ssh-ed25519'))
+    expect(told(await house.run(id))).toEqual({ status: 'failed', code: 'host_key_changed' })
+    expect(cucm.ledger.of('auth')).toHaveLength(logins)
+    expect(house.store.connections.get(id).hostKey).toEqual(first)
+  })
+
   it('gets nothing when the key of the jump host has changed, and the jump host gets no credential', async () => {
     const { house, bastion, cucm, hop, id } = await oneHop()
-    await house.handlers['connection:trust']({ id: hop, hostKey: SOME_HOST_KEY })
+    await house.handlers['connection:trust']({ id: hop, hostKey: SOME_HOST_KEY, replaces: bastion.hostKey.fingerprint })
     const operation = await house.run(id)
     expect(told(operation)).toEqual({ status: 'failed', code: 'host_key_changed' })
     expect(operation.message).toMatch(/^The host key of bastion /)
@@ -149,7 +194,7 @@ describe.skipIf(SSHD === null)('a device behind a jump host', { timeout: 30_000 
 
   it('gets no credential when its own key has changed behind the right jump host', async () => {
     const { house, cucm, id } = await oneHop()
-    await house.handlers['connection:trust']({ id, hostKey: SOME_HOST_KEY })
+    await house.handlers['connection:trust']({ id, hostKey: SOME_HOST_KEY, replaces: cucm.hostKey.fingerprint })
     const operation = await house.run(id)
     expect(told(operation)).toEqual({ status: 'failed', code: 'host_key_changed' })
     expect(operation.message).toMatch(/^The host key of cucm \(127.0.0.1:\d+ through bastion\) /)
@@ -172,6 +217,7 @@ describe.skipIf(SSHD === null)('a device behind a jump host', { timeout: 30_000 
     expect(await house.handlers['connection:host-key']({ id })).toEqual({
       type: cucm.hostKey.type,
       fingerprint: cucm.hostKey.fingerprint,
+      bits: null,
     })
     expect(cucm.ledger.of('auth')).toEqual([])
     expect(attempts(bastion)).toHaveLength(1)

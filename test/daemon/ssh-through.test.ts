@@ -81,7 +81,7 @@ describe('a session that a jump host carries', () => {
 
   it('shows its host key, and gets no request at all', async () => {
     const [{ session: hop }, server] = await Promise.all([jumpHost(), play()])
-    expect(await hop.readHostKeyBehind(toTarget(server), signal)).toEqual(server.hostKey)
+    expect(await hop.readHostKeyBehind(toTarget(server), signal)).toEqual({ ...server.hostKey, bits: null })
     expect(server.requests).toEqual([])
   })
 

@@ -8,7 +8,7 @@ import { refuseSecondStore } from '../../src/daemon/lifecycle.ts'
 import { disagreement } from '../../src/daemon/store/damage.ts'
 import { countConnections, migrate, openDatabase } from '../../src/daemon/store/database.ts'
 import { MIGRATIONS } from '../../src/daemon/store/migrations.ts'
-import { quantile } from '../../src/daemon/store/operations.ts'
+import { conflictKey, quantile } from '../../src/daemon/store/operations.ts'
 import { Store } from '../../src/daemon/store/store.ts'
 import { ACCEPTED, FACTS, UNTIL_DISPATCH } from '../helpers/operations.ts'
 import { temporaryDirectory } from '../helpers/temporary.ts'
@@ -271,7 +271,8 @@ describe('the database file', () => {
     expect(table.board()).toMatchObject([{ device: '10.0.0.1:22', authenticating: { username: 'jump' } }])
     expect(table.board()[0]?.authenticating).not.toHaveProperty('hop')
     expect(table.loginHold('10.0.0.1:22', 'admin')).toMatchObject({ operationId: 'r-0' })
-    expect(() => house.write(() => table.insert('r-2', { ...ACCEPTED, device: '10.0.0.1:22' }, 4))).toThrow('UNIQUE')
+    const key = db.prepare('SELECT conflict_key FROM active_operations').pluck().get()
+    expect(key).toBe(conflictKey('10.0.0.1:22', ACCEPTED.operationType))
   })
 
   it('compiles a statement once, however often it runs', () => {

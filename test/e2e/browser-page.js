@@ -4,7 +4,7 @@ const settled = (promise, ms = 5000) =>
   Promise.race([promise, new Promise((resolve) => setTimeout(() => resolve('silence'), ms))])
 
 /** Starts a restart and follows it; body.dataset says what was seen. A token that may only read tries first. */
-async function follow(door, { full, read }, protocol) {
+globalThis.follow = async function follow(door, { full, read }, protocol) {
   const connect = (token) =>
     io(door, { transports: ['websocket'], auth: { token, protocol, version: 'page' }, forceNew: true })
   const request = (connectionId) => ({
@@ -39,7 +39,7 @@ async function follow(door, { full, read }, protocol) {
 }
 
 /** Everything that a page can try; what it saw of each try. */
-async function attack(door, token, protocol) {
+globalThis.attack = async function attack(door, token, protocol) {
   const status = (response) => (response.type === 'opaque' ? 'opaque' : String(response.status))
   const ask = (path, options) => fetch(door + path, options).then(status, () => 'error')
   const element = (name, attribute, path) =>

@@ -169,6 +169,15 @@ describe('--from-known-hosts', { timeout: 60_000 }, () => {
       expect((await ask(rig, trust())).stderr).toContain('ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub')
       const stdout = await answer(rig, trust('--from-known-hosts', file))
       expect(stdout).toMatch(/^pinned ssh-rsa \(3072 bits\) SHA256:/)
+      // The same through a jump host, which is this server too: no other login than the jump host's is made.
+      const hop = [...address.slice(0, 5), sshd.username, '--platform', 'linux', '--key', sshd.keyPath]
+      await rig.prepare(['connections', 'add', 'bastion', ...hop])
+      await rig.prepare(['connections', 'trust', 'bastion', '--fingerprint', sshd.hostKey.fingerprint])
+      await rig.prepare(['connections', 'add', 'behind', ...address, '--via', 'bastion'])
+      const behind = ['connections', 'trust', 'behind']
+      expect((await ask(rig, behind)).stderr).toContain('shows an ssh-ed25519 key')
+      expect(await answer(rig, [...behind, '--from-known-hosts', file])).toBe(stdout.replace('cucm-pub', 'behind'))
+      expect(sshd.log().match(/^(Accepted|Failed) publickey /gm)).toHaveLength(2)
     },
   )
 })

@@ -147,12 +147,16 @@ export function checkWays(connections: readonly ConnectionView[]): readonly Chec
   const id = 'jump-host'
   const behind = connections.filter(({ via }) => via !== null)
   const hops = connections.filter((one) => behind.some(({ via }) => via === one.id))
-  const shut = hops.flatMap(({ id: hop, name, credential, hold, loginHold }) => {
+  const shut = hops.flatMap(({ id: hop, name, credential, hold, loginHold, hostKey, acceptNew }) => {
     const count = behind.filter(({ hops }) => hops.some((one) => one.id === hop)).length
     const what = `${count} ${count === 1 ? 'connection is' : 'connections are'} reached through ${name}`
     if (hold) return [warn(id, `${what}, which is on hold`, `vosctl release ${quoted(name)}`)]
     const mend = credential.type === 'sealed' ? 'set' : 'test'
     if (loginHold) return [warn(id, `${what}, whose login is held`, `vosctl credentials ${mend} ${quoted(name)}`)]
+    // Without the word for it that is a fault of its own.
+    if (!hostKey && acceptNew) {
+      return [warn(id, `${what}, which has no pinned host key yet`, `vosctl connections trust ${quoted(name)}`)]
+    }
     return []
   })
   const twins = behind.flatMap((one) => {

@@ -108,10 +108,16 @@ function failureJson({ code, message, hint, deviceLines }: ErrorInfo): JsonObjec
 }
 
 /** What the last login taught. */
-function sessionJson({ hostKey, software, algorithms, method, loginMs }: SessionFacts): JsonObject {
+export function sessionJson({ hostKey, software, algorithms, method, loginMs }: SessionFacts): JsonObject {
   const { received = null, hostKey: signature = null, compression = null, ...sent } = algorithms
   const negotiated = { ...sent, compression, host_key: signature, received }
-  return { host_key: hostKeyJson(hostKey), software: text(software), algorithms: negotiated, method, login_ms: loginMs }
+  return {
+    host_key: hostKeyJson(hostKey),
+    software: text(software),
+    algorithms: negotiated,
+    method: text(method),
+    login_ms: loginMs,
+  }
 }
 
 function hostKeyJson({ type, fingerprint }: SessionFacts['hostKey']): JsonObject {

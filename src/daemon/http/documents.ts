@@ -38,6 +38,7 @@ const facts = z.object({
     received: z.object({ cipher: z.string(), mac: z.string(), compression: z.string() }).exactOptional(),
   }),
   method: z.string(),
+  via: list(z.string()).exactOptional().describe('the jump hosts, from the daemon on'),
   loginMs: duration,
 })
 
@@ -54,7 +55,7 @@ const fields = {
   id: z.string().describe('such as r-7k2m9q; the first letter says the kind'),
   type: z.string().describe(`${OPERATION_TYPES.join(', ')}; others may come`),
   connection: named,
-  device: z.string().describe('host:port'),
+  device: z.string().describe('host:port, and of what is behind a jump host: host:port via host:port'),
   service: z.string().nullable().describe('the exact name once the device has told it'),
   subject: z.string().nullable().describe('of a look: the operation that it is about'),
   createdBy: z.string().describe('a user, or token:<name>'),
@@ -82,7 +83,13 @@ const fields = {
   lastLine: z.string().nullable(),
   lastState: z.string().nullable(),
   facts: facts.nullable().describe('what the login taught'),
-  authenticating: z.object({ username: z.string(), method: z.string() }).nullable(),
+  authenticating: z
+    .object({
+      username: z.string(),
+      method: z.string(),
+      hop: named.extend({ device: z.string() }).exactOptional().describe('the jump host where it is made'),
+    })
+    .nullable(),
   baseline: z.object({ service: serviceState, started: list(z.string()), listed: z.int() }).nullable(),
   transition: z.boolean().describe('seen STOPPING or STARTING after the command was sent'),
   reconciliations: z.int(),
