@@ -43,9 +43,9 @@ export class DaemonStandIn {
   refusal: ErrorInfo | null = null
   #io: Server<ClientToServerEvents, ServerToClientEvents> | null = null
 
-  constructor(answers: Answers = {}) {
+  constructor(answers: Answers = {}, socketPath = path.join(temporaryDirectory(), 'vosd.sock')) {
     this.answers = answers
-    this.socketPath = path.join(temporaryDirectory(), 'vosd.sock')
+    this.socketPath = socketPath
     onTestFinished(() => this.stop())
   }
 

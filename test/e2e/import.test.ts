@@ -21,7 +21,8 @@ const LISTS = {
 }
 
 function file(rig: Rig, name: string, text: string): string {
-  const where = path.join(rig.directory, name)
+  // Not beside the house itself: `config` is a name there.
+  const where = path.join(fs.mkdtempSync(path.join(rig.directory, 'file-')), name)
   fs.writeFileSync(where, text)
   return where
 }

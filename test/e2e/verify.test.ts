@@ -132,7 +132,10 @@ describe('vosctl verify on an unknown outcome', { timeout: TIMEOUT }, () => {
     expect(refused.status).toBe(6)
     expect(refused.stderr).toContain('is not the pinned one')
     expect(device.ledger.authAttempts()).toHaveLength(attempts)
-    await rig.prepare(['connections', 'trust', 'cuc-1', '--fingerprint', device.hostKey.fingerprint])
+    const { stdout } = await rig.prepare(['connections', 'show', 'cuc-1', '-o', 'json'])
+    const pinned = (JSON.parse(stdout) as { host_key: { fingerprint: string } }).host_key.fingerprint
+    const replace = ['--replace', '--old', pinned, '--fingerprint', device.hostKey.fingerprint]
+    await rig.prepare(['connections', 'trust', 'cuc-1', ...replace])
     const { status, stderr } = await rig.run(['verify', id])
     expect(status).toBe(3)
     expect(stderr).toContain('the host key is another one since')

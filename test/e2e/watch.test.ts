@@ -1,9 +1,9 @@
-import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, test, type ExpectStatic, type TestContext } from 'vitest'
 import { scenarios, type Scenario, type Simulator } from '../../src/simulator/index.ts'
-import { DaemonStandIn } from '../cli/daemon-stand-in.ts'
+import { DaemonStandIn, type Answers } from '../cli/daemon-stand-in.ts'
 import { Rig, VOSCTL } from '../helpers/rig.ts'
 import { PATIENCE_MS, type Terminal, tmux } from '../helpers/terminal.ts'
 import { until } from '../helpers/wait.ts'
@@ -258,12 +258,12 @@ describe.skipIf(tmux === null)('watch through an upgrade (needs tmux)', { timeou
     for (const name of ['bin', 'dist', 'package.json']) {
       cpSync(path.join(root, name), path.join(installed, name), { recursive: true })
     }
-    const daemon = new DaemonStandIn({
+    mkdirSync(path.dirname(rig.socket), { recursive: true, mode: 0o700 })
+    const answers: Answers = {
       subscribe: () => ({ ok: true, value: { operations: [], cursor: 1, missed: null } }),
       'connection:list': () => ({ ok: true, value: [] }),
-    })
-    mkdirSync(path.dirname(rig.socket), { recursive: true, mode: 0o700 })
-    symlinkSync(daemon.socketPath, rig.socket)
+    }
+    const daemon = new DaemonStandIn(answers, rig.socket)
     await daemon.start()
     const terminal = rig.terminal(80, 24)
     terminal.type(`${process.execPath} ${installed}/bin/vosctl --no-start watch; echo "status $?"`)
