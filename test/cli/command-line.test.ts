@@ -154,6 +154,18 @@ describe('history verify', () => {
   )
 })
 
+it.each([
+  ['--credential', 'nonsense', 'which names no source'],
+  ['--credential', 'agent:SHA256:abc', 'which names no source'],
+  ['--credential', 'key:', 'which names no source'],
+  ['--passphrase-from', 'prompt', 'which gives no passphrase'],
+  ['--until', 'tomorrow', 'which is no day'],
+  ['--until', '2027-13-01', 'which is no day'],
+])('says what is wrong with %s %s, before anybody is asked', (flag, value, why) => {
+  const words = ['connections', 'edit', 'cucm-pub', flag, value]
+  expect(() => parseCommandLine(words)).toThrow(`${flag} is "${value}", ${why}.`)
+})
+
 it('does something for every command that it knows, and knows every command that it does', () => {
   const names = (specs: readonly CommandSpec[], parents: readonly string[]): string[] =>
     specs.flatMap((spec) => {
