@@ -1,7 +1,18 @@
 import type { CommandSpec, FlagSpec } from './command-spec.ts'
 import { ALGORITHM_PROFILES, PLATFORMS } from '../core/connection.ts'
 import { IF_RUNNING } from '../core/protocol.ts'
-import { choice, duration, ifRecent, journalHead, pastMoment, timing, wholeNumber } from './flags.ts'
+import {
+  choice,
+  credentialSource,
+  duration,
+  ifRecent,
+  journalHead,
+  lastDay,
+  passphraseSource,
+  pastMoment,
+  timing,
+  wholeNumber,
+} from './flags.ts'
 
 const SERVICE: FlagSpec = { flag: '-s, --service <name>', means: "the service; default: the connection's own" }
 const FINGERPRINT = 'SHA256:…'
@@ -23,10 +34,12 @@ const CONNECTION_FLAGS: readonly FlagSpec[] = [
   {
     flag: '--credential <source>',
     means: 'the one way to log in: sealed, helper:<name>, key:<path>, agent:<fingerprint>, prompt or none',
+    parse: credentialSource,
   },
   {
     flag: '--passphrase-from <source>',
     means: 'of an encrypted key: sealed (default; see credentials set) or helper:<name>',
+    parse: passphraseSource,
   },
   { flag: '--sudo', means: 'linux: run systemctl through sudo -n' },
   { flag: '--via <connection>', means: 'reached through this one, a jump host; none: directly' },
@@ -41,6 +54,7 @@ const CONNECTION_FLAGS: readonly FlagSpec[] = [
   {
     flag: '--until <YYYY-MM-DD>',
     means: 'the last day on which they are allowed; legacy-vos needs it, at most two years ahead',
+    parse: lastDay,
   },
   { flag: '--accept-new', means: 'for labs: pin the first host key that it shows, without a comparison' },
   { flag: '--timing <name>=<duration>', means: 'a time limit, for example prompt=2m; repeatable', parse: timing },

@@ -1,12 +1,13 @@
 import { formatDuration } from '../core/duration.ts'
 import { daysOfOldAlgorithms, type Connection, type Hold } from '../core/connection.ts'
 import type { ConnectionView } from '../core/protocol.ts'
+import { displayWidth } from './renderers/width.ts'
 import { clean } from './renderers/words.ts'
 import { fields, table } from './table.ts'
 import { momentWords } from './times.ts'
 
-/** `ID NAME PLATFORM HOST SERVICE KEY CREDENTIAL LAST`, sorted by id. */
-export function listLines(connections: readonly ConnectionView[]): string[] {
+/** `ID NAME PLATFORM HOST SERVICE HOST-KEY CREDENTIAL LAST`, sorted by id; on a narrow terminal without what `show` tells too. */
+export function listLines(connections: readonly ConnectionView[], columns = Number.POSITIVE_INFINITY): string[] {
   // A column of its own only while there is something in it.
   const isAnyHeld = connections.some(({ hold }) => hold)
   const isAnyBehind = connections.some(({ via }) => via !== null)
@@ -24,9 +25,16 @@ export function listLines(connections: readonly ConnectionView[]): string[] {
       ...(isAnyBehind ? [viaWords(connection) ?? '-'] : []),
       ...(isAnyHeld ? [connection.hold ? `by ${clean(connection.hold.by)}` : '-'] : []),
     ])
-  const titles = ['ID', 'NAME', 'PLATFORM', 'HOST', 'SERVICE', 'KEY', 'CREDENTIAL', 'LAST']
-  return table([...titles, ...(isAnyBehind ? ['VIA'] : []), ...(isAnyHeld ? ['HOLD'] : [])], rows)
+  const titles = [...TITLES, ...(isAnyBehind ? ['VIA'] : []), ...(isAnyHeld ? ['HOLD'] : [])]
+  const without = (left: readonly string[], more?: { readonly gives: string; readonly columns: number }) => {
+    const kept = (row: readonly string[]) => row.filter((_, index) => !left.includes(titles[index] ?? ''))
+    return table(kept(titles), rows.map(kept), more)
+  }
+  const isFitting = (lines: readonly string[]) => lines.every((line) => displayWidth(line) < columns)
+  return [without([]), without(['LAST'])].find(isFitting) ?? without(['LAST', 'PLATFORM'], { gives: 'HOST', columns })
 }
+
+const TITLES = ['ID', 'NAME', 'PLATFORM', 'HOST', 'SERVICE', 'HOST KEY', 'CREDENTIAL', 'LAST']
 
 /** One connection as a page. */
 export function connectionLines(connection: ConnectionView, now: number): string[] {
@@ -99,7 +107,7 @@ export function oldAlgorithmWords(
 
 function shortWord({ credential, loginHold }: ConnectionView): string {
   const { type } = credential
-  const word = type === 'sealed' ? 'password' : type === 'helper' ? `helper ${clean(credential.name)}` : type
+  const word = type === 'helper' ? `helper:${clean(credential.name)}` : type
   return loginHold ? `${word}, held` : word
 }
 
@@ -116,8 +124,10 @@ function longWord(connection: ConnectionView): string {
     }
     case 'agent':
       return `key of the agent, ${clean(credential.fingerprint)}`
+    case 'sealed':
+      return 'password, sealed'
     case 'prompt':
-      return 'asked at each start'
+      return 'prompt: asked at each start'
     default:
       return shortWord(connection)
   }

@@ -1,4 +1,4 @@
-import { DEFAULT_TIMINGS, type Timings } from '../core/connection.ts'
+import { DEFAULT_TIMINGS, toCredential, type Timings } from '../core/connection.ts'
 import { parseDuration } from '../core/duration.ts'
 import { VosError } from '../core/errors.ts'
 import type { JournalHead } from '../core/protocol.ts'
@@ -76,6 +76,27 @@ const TIMING_NAMES = Object.keys(DEFAULT_TIMINGS) as (keyof Timings)[]
 
 /** The longest delay that a timer takes, about 24 days. */
 const MAX_DURATION_MS = 2 ** 31 - 1
+
+/** `--credential helper:ops`: the word of a source, which the daemon reads again. */
+export function credentialSource(value: string): string {
+  if (toCredential(value)) return value
+  throw new VosError('bad_request', `--credential is "${value}", which names no source.`, {
+    hint: 'Say sealed, helper:<name>, key:<path>, agent:SHA256:<43 characters>, prompt or none.',
+  })
+}
+
+export function passphraseSource(value: string): string {
+  if (value === 'sealed' || toCredential(value)?.type === 'helper') return value
+  throw new VosError('bad_request', `--passphrase-from is "${value}", which gives no passphrase.`, {
+    hint: 'Say sealed or helper:<name>.',
+  })
+}
+
+/** `--until 2027-03-31`; whether that is too far ahead, the daemon says. */
+export function lastDay(value: string): string {
+  if (/^\d{4}-\d{2}-\d{2}$/.test(value) && !Number.isNaN(Date.parse(value))) return value
+  throw new VosError('bad_request', `--until is "${value}", which is no day.`, { hint: 'Say for example 2027-03-31.' })
+}
 
 /** A parser for `30s`, `10m`, `1h30m`; `0` only where zero has a meaning. */
 export function duration(flag: string, options: { readonly zero?: boolean } = {}): (value: string) => number {

@@ -189,7 +189,10 @@ function json(): string[] {
       ['vosctl/statistics/v1', 'history --stats'],
       ['vosctl/history-verification/v1', 'history verify'],
       ['vosctl/audit/v1', 'export'],
-      ['vosctl/connection/v1', 'connections add, show, edit, remove, trust; hold, release; status <target>'],
+      [
+        'vosctl/connection/v1',
+        'connections add, show, edit, remove, trust; credentials set, remove; hold, release; status <target>',
+      ],
       ['vosctl/connection-list/v1', 'connections list'],
       ['vosctl/token/v1', 'daemon token create, revoke'],
       ['vosctl/token-list/v1', 'daemon token list'],

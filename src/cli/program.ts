@@ -62,7 +62,8 @@ function addCommand(
       found({ name, words, options: given, globals: given })
     })
   } else {
-    command.argument('[command]').action((word?: string) => {
+    // All that follows is taken, so that a mistyped command is told and not that there are too many words.
+    command.argument('[words...]').action(([word]: readonly string[]) => {
       throw unknownSubcommand(name, spec, word)
     })
   }
@@ -145,7 +146,17 @@ function usageError(
   const [first = '', second = ''] = message.replace(/^error: /, '').split('\n')
   const suggestion = /^\((.*)\)$/.exec(second)?.[1]
   const said = first.replaceAll("'", '"').replace(/\.?$/, '.')
-  const command = COMMANDS.find(({ name, alias }) => argv.some((word) => word === name || word === alias))
-  const hint = command ? `See: vosctl help ${command.name}` : 'See: vosctl help'
+  const hint = ['See: vosctl help', ...namedBy(argv)].join(' ')
   return new VosError('bad_request', suggestion ? `${said} ${suggestion}` : said, { hint })
+}
+
+/** The name of the command, as far as these words have one. */
+function namedBy(argv: readonly string[]): string[] {
+  let level = COMMANDS
+  return argv.flatMap((word) => {
+    const found = level.find(({ name, alias }) => name === word || alias === word)
+    if (!found) return []
+    level = found.commands ?? []
+    return [found.name]
+  })
 }

@@ -130,9 +130,13 @@ export function createSealedStore({
       return
     }
     notBefore = performance.now() + Math.min(MAX_PENALTY_MS, 1000 * 2 ** wrong++)
-    throw new VosError('store_locked', 'This is not the passphrase of the sealed store. It stays locked.', {
-      hint: 'Try again: vosctl key unlock',
-    })
+    throw new VosError(
+      'store_locked',
+      `This is not the passphrase of the sealed store. It stays ${key ? 'open' : 'locked'}.`,
+      {
+        hint: 'Try again: vosctl key unlock',
+      },
+    )
   }
 
   /** What was sealed under a key file before goes under the passphrase. */

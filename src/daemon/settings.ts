@@ -155,11 +155,28 @@ function contradiction({ listen, tls }: Settings): string | null {
   )
 }
 
+const KEY_WORDS = { file: 'a key file', systemd: 'a credential of systemd', passphrase: 'a passphrase' } as const
+
 /** What the settings mean, in one line. */
-export function settingsWords({ historyMs, group, listen, origins, hosts, polling, tls }: Settings): string {
+export function settingsWords({
+  historyMs,
+  group,
+  listen,
+  origins,
+  hosts,
+  polling,
+  tls,
+  ...secrets
+}: Settings): string {
   const list = (values: readonly string[]) => (values.length === 0 ? 'none' : values.join(', '))
   const shared = group === null ? '' : `; group ${group} may use this daemon`
-  const history = `history is kept ${daysWords(historyMs)}${shared}`
+  const { key, agent, helpers } = secrets
+  const history = [
+    `history is kept ${daysWords(historyMs)}${shared}`,
+    ...(key === null ? [] : [`secrets are sealed by ${KEY_WORDS[key]}`]),
+    ...(agent === null ? [] : [`ssh-agent ${oneLine(agent)}`]),
+    ...(Object.keys(helpers).length === 0 ? [] : [`helpers ${Object.keys(helpers).join(', ')}`]),
+  ].join('; ')
   if (listen.length === 0) return `${history}; nothing listens on the network`
   return [
     history,

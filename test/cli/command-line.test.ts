@@ -154,6 +154,29 @@ describe('history verify', () => {
   )
 })
 
+it.each([
+  ['--credential', 'nonsense', 'which names no source'],
+  ['--credential', 'agent:SHA256:abc', 'which names no source'],
+  ['--credential', 'key:', 'which names no source'],
+  ['--passphrase-from', 'prompt', 'which gives no passphrase'],
+  ['--until', 'tomorrow', 'which is no day'],
+  ['--until', '2027-13-01', 'which is no day'],
+])('says what is wrong with %s %s, before anybody is asked', (flag, value, why) => {
+  const words = ['connections', 'edit', 'cucm-pub', flag, value]
+  expect(() => parseCommandLine(words)).toThrow(`${flag} is "${value}", ${why}.`)
+})
+
+it.each([
+  ['connections trst cucm-pub', 'unknown command "connections trst". Did you mean trust?', 'vosctl help connections'],
+  ['daemon tokn list', 'unknown command "daemon tokn". Did you mean token?', 'vosctl help daemon'],
+  ['daemon token revok ci', 'unknown command "daemon token revok". Did you mean revoke?', 'vosctl help daemon token'],
+  ['history verify cucm-pub', 'too many arguments for "verify"', 'vosctl help history verify'],
+  ['conn edit x --credentail y', 'unknown option "--credentail". Did you mean --credential?', 'help connections edit'],
+])('of "%s" it says what was meant, and which page to read', (line, message, page) => {
+  const refused = { message: expect.stringContaining(message), hint: expect.stringMatching(new RegExp(`${page}$`)) }
+  expect(() => parseCommandLine(line.split(' '))).toThrow(expect.objectContaining(refused))
+})
+
 it('does something for every command that it knows, and knows every command that it does', () => {
   const names = (specs: readonly CommandSpec[], parents: readonly string[]): string[] =>
     specs.flatMap((spec) => {

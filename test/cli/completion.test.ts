@@ -102,6 +102,7 @@ describe('what may come next', () => {
   it('is a connection where a flag names one', () => {
     const named = NAMES.connections.map(({ name }) => name)
     expect(words('connections edit x --via ').toSorted()).toEqual(named.toSorted())
+    expect(words('connections edit x --credential ')).toEqual(['sealed', 'prompt', 'none'])
   })
 
   it('is a file where a flag names one', () => {

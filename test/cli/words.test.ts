@@ -296,13 +296,13 @@ describe('the house', () => {
 
   it.each<[ConnectionView['credential'], string, string]>([
     [{ type: 'none' }, 'none', 'none'],
-    [{ type: 'sealed' }, 'password', 'password'],
-    [{ type: 'helper', name: 'ops' }, 'helper ops', 'helper ops'],
+    [{ type: 'sealed' }, 'sealed', 'password, sealed'],
+    [{ type: 'helper', name: 'ops' }, 'helper:ops', 'helper:ops'],
     [{ type: 'key', path: '/k' }, 'key', 'key file /k'],
     [{ type: 'key', path: '/k', passphrase: 'sealed' }, 'key', 'key file /k, passphrase sealed'],
     [{ type: 'key', path: '/k', passphrase: 'helper:ops' }, 'key', 'key file /k, passphrase from helper:ops'],
     [{ type: 'agent', fingerprint: 'SHA256:x' }, 'agent', 'key of the agent, SHA256:x'],
-    [{ type: 'prompt' }, 'prompt', 'asked at each start'],
+    [{ type: 'prompt' }, 'prompt', 'prompt: asked at each start'],
   ])('says of the source %j: %s, and on its page: %s', (credential, short, long) => {
     const one = { ...CONNECTION, credential }
     expect(listLines([one]).at(-1)?.split(/  +/)).toContain(short)
@@ -371,10 +371,19 @@ describe('connections', () => {
       credential: { type: 'none' },
     } as const
     expect(listLines([other, CONNECTION])).toEqual([
-      'ID  NAME      PLATFORM  HOST             SERVICE       KEY     CREDENTIAL  LAST',
-      '1   cucm-pub  vos       10.10.0.10       Cisco Tomcat  pinned  password    -',
-      '2   web-01    vos       10.10.0.10:2222  -             none    none        -',
+      'ID  NAME      PLATFORM  HOST             SERVICE       HOST KEY  CREDENTIAL  LAST',
+      '1   cucm-pub  vos       10.10.0.10       Cisco Tomcat  pinned    sealed      -',
+      '2   web-01    vos       10.10.0.10:2222  -             none      none        -',
     ])
+    const widest = Math.max(...listLines([other, CONNECTION]).map((line) => line.length))
+    for (const [columns, gone] of [
+      [widest + 1, []],
+      [widest, ['LAST']],
+      [60, ['LAST', 'PLATFORM']],
+    ] as const) {
+      const [titles = ''] = listLines([other, CONNECTION], columns)
+      expect(['PLATFORM', 'LAST'].filter((title) => !titles.includes(title)).toSorted()).toEqual(gone)
+    }
   })
 
   it('show what is not as usual', () => {

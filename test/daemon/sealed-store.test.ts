@@ -238,6 +238,7 @@ describe('a passphrase', () => {
     const { sealed, house } = await open()
     await sealed.unlock('open sesame', true)
     await expect(house.sealed({ provider: 'passphrase' }).rotate('new')).rejects.toThrow('locked')
+    expect((await rejection(sealed.unlock('Open Sesame', false))).message).toMatch(/It stays open\.$/)
     await sealed.rotate('grüße aus Köln')
     expect(await house.opened(sealed)).toEqual(ALL)
     const next = house.sealed({ provider: 'passphrase' })

@@ -4,7 +4,7 @@ import path from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { VosError } from '../../src/core/errors.ts'
-import { DEFAULT_SETTINGS, parseSettings, readSettings } from '../../src/daemon/settings.ts'
+import { DEFAULT_SETTINGS, parseSettings, readSettings, settingsWords } from '../../src/daemon/settings.ts'
 import { temporaryDirectory } from '../helpers/temporary.ts'
 
 const DAY = 86_400_000
@@ -237,4 +237,12 @@ describe('the settings file', () => {
       message: expect.stringContaining(`${file} ${words}`),
     })
   })
+})
+
+it('the settings are told with where secrets come from, and without a door when there is none', async () => {
+  const text = 'key: passphrase\nagent: /run/agent.sock\nhelpers: {ops: [/bin/ops], web: [/bin/web]}\n'
+  expect(settingsWords(await parseSettings(text, FILE))).toBe(
+    'history is kept 400 days; secrets are sealed by a passphrase; ssh-agent /run/agent.sock; helpers ops, web; ' +
+      'nothing listens on the network',
+  )
 })

@@ -10,6 +10,7 @@ import { FIRST_STEPS } from '../first-steps.ts'
 import { toConnectionJson, toTime } from '../json-documents.ts'
 import { errorLines } from '../report.ts'
 import { currentUser } from '../paths.ts'
+import { resultColumns } from '../renderers/choose.ts'
 import { clean } from '../renderers/words.ts'
 import { sayConnection } from '../say-connection.ts'
 import { chooseTarget, insist, isInteractive } from '../selection.ts'
@@ -51,7 +52,9 @@ export function toChange(options: ConnectionOptions): Partial<ConnectionInput> {
   const { credential, passphraseFrom } = options
   const isKey = credential?.startsWith('key:')
   if (options.key !== undefined && credential !== undefined) {
-    throw new VosError('bad_request', 'a connection has one credential.', { hint: 'Say --key or --credential.' })
+    throw new VosError('bad_request', 'a connection has one credential, and both --key and --credential name one.', {
+      hint: 'Leave one of them out.',
+    })
   }
   // No shell expands it in the middle of a word.
   const key = isKey ? credential?.slice('key:'.length).replace(/^~(?=\/)/, currentUser().home) : options.key
@@ -130,7 +133,10 @@ export async function listAll(context: Context): Promise<ExitStatus> {
     printJson(context, { schema: 'vosctl/connection-list/v1', items })
   } else if (context.flags.output === 'name') {
     for (const { name } of connections) context.print(name)
-  } else for (const line of connections.length === 0 ? FIRST_STEPS : listLines(connections)) context.print(line)
+  } else {
+    const columns = resultColumns(context.io.stdout, context.io.env)
+    for (const line of connections.length === 0 ? FIRST_STEPS : listLines(connections, columns)) context.print(line)
+  }
   return 0
 }
 

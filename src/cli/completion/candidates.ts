@@ -125,6 +125,8 @@ function flagCandidate({ flag, means }: FlagSpec): Candidate {
 function valuesOf({ flag }: FlagSpec, line: Line, names: () => Names): Candidates {
   if (flag.includes('--service ')) return only(services(line, names()))
   if (flag.startsWith('--via ')) return only(names().connections.map(({ name }) => ({ word: name, about: '' })))
+  // Those that are a word of their own; the others go on with a name that is not in that file.
+  if (flag.startsWith('--credential ')) return only(['sealed', 'prompt', 'none'].map((word) => ({ word, about: '' })))
   const value = /<(.+)>$/.exec(flag)?.[1] ?? ''
   if (FILES.includes(value)) return { words: [], files: true }
   return only(alternatives(value).map((word) => ({ word, about: '' })))

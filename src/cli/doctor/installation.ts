@@ -29,8 +29,8 @@ export function checkProduction(env: NodeJS.ProcessEnv): Check {
 export async function checkSettings({ configDirectory, stateDirectory }: Paths): Promise<Check> {
   const args = [binary('vosd'), '--check-config', '--config-dir', configDirectory]
   if (!isForeign(stateDirectory)) args.push('--state-dir', stateDirectory)
-  const { status, words } = await runProgram(process.execPath, args)
-  if (status === 0) return ok('settings', `the settings in ${configDirectory} can be read`)
+  const { status, stdout, words } = await runProgram(process.execPath, args)
+  if (status === 0) return ok('settings', stdout.trim())
   // One that knows no settings has none that could be wrong.
   if (/Unknown option/.test(words)) return ok('settings', 'this version has no settings')
   // With these settings a daemon would not use the state directory: it is open to a group that they do not name.

@@ -128,12 +128,15 @@ export async function openPrivateKey(
 
 function unusable(path: string, why: string, isOpened: boolean): VosError {
   if (isOpened && /integrity|bad passphrase|decrypt|malformed/i.test(why)) {
-    return badKeyFile(`The passphrase of ${path} is not the right one.`, 'Set it again: vosctl credentials set <name>')
+    return badKeyFile(
+      `The passphrase of ${path} is not the right one.`,
+      'Set it again: vosctl credentials set <target>',
+    )
   }
   if (/encrypted/i.test(why)) {
     return badKeyFile(
       `The private key ${path} is protected by a passphrase, and nobody has said which.`,
-      'Seal it: vosctl credentials set <name>. Or name a helper: vosctl connections edit <name> --passphrase-from helper:<helper>. ' +
+      'Seal it: vosctl credentials set <target>. Or name a helper: vosctl connections edit <target> --passphrase-from helper:<helper>. ' +
         'Or make a key for vosctl alone, without one: ssh-keygen -t ed25519 -N "" -f …',
     )
   }
@@ -154,7 +157,7 @@ function cannotOpen({ username, host, port, keyPath }: SealBinding): VosError {
   return new VosError(
     'no_credential',
     `The stored ${keyPath === undefined ? 'password' : 'passphrase'} of ${username} at ${host}:${port} cannot be opened: it was sealed for another device, or with another key.`,
-    { hint: 'Enter it again: vosctl credentials set <name>' },
+    { hint: 'Enter it again: vosctl credentials set <target>' },
   )
 }
 
