@@ -12,6 +12,7 @@ import { startAppliance } from '../helpers/quick-house.ts'
 import { Rig } from '../helpers/rig.ts'
 import { temporaryDirectory } from '../helpers/temporary.ts'
 import { until } from '../helpers/wait.ts'
+import type { Planter } from './leaks/planter.ts'
 import { PLANTERS } from './leaks/planters.ts'
 
 /** Everything that shows or writes something. */
@@ -36,11 +37,12 @@ const TOUR = [
 describe('the hunt for secrets', { timeout: 120_000 }, () => {
   it('finds none of those that were planted everywhere, in no file, stream, log, process, backup or page of the database', async () => {
     const rig = new Rig()
-    for (const { name, secret } of PLANTERS) rig.hide(name, secret)
+    for (const planter of PLANTERS) if ('secret' in planter) rig.hide(planter.name, (planter as Planter).secret)
+    const planting = { rig, outside: temporaryDirectory(), atEnd: onTestFinished }
+    writeSettings(rig, PLANTERS.map(({ settings }) => settings?.(planting) ?? '').join(''))
     await rig.prepare(['daemon', 'start'])
     const watch = new AbortController()
     const watching = watchProcesses(rig, watch.signal)
-    const planting = { rig, outside: temporaryDirectory(), atEnd: onTestFinished }
     for (const planter of PLANTERS) {
       await planter.plant(planting)
       expect({ [planter.name]: rig.leaks() }).toEqual({ [planter.name]: [] })
@@ -128,6 +130,11 @@ async function watchProcesses(rig: Rig, signal: AbortSignal): Promise<void> {
     rig.searchProcesses()
     await sleep(20)
   }
+}
+
+function writeSettings(rig: Rig, text: string): void {
+  fs.mkdirSync(rig.config, { mode: 0o700 })
+  fs.writeFileSync(path.join(rig.config, 'config.yaml'), text)
 }
 
 function goBack(file: string): void {

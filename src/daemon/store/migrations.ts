@@ -226,7 +226,8 @@ export const MIGRATIONS: readonly Migration[] = [
   ALTER TABLE connections ADD COLUMN passphrase_from TEXT;
   UPDATE connections SET credential = 'key:' || key_path, sealed_password = NULL WHERE key_path IS NOT NULL;
   UPDATE connections SET credential = 'sealed' WHERE sealed_password IS NOT NULL;
-  ALTER TABLE connections DROP COLUMN key_path;
+  -- Nothing uses it any more. It stays because an older vosctl refuses a table that has it in another place.
+  UPDATE connections SET key_path = NULL;
   -- What tells the key that seals from any other one, and what makes it of a passphrase.
   CREATE TABLE sealing (
     id    INTEGER PRIMARY KEY CHECK (id = 1),
@@ -267,7 +268,6 @@ export const MIGRATIONS: readonly Migration[] = [
   UPDATE operation_events SET event = json_remove(event, '$.hop') WHERE event ->> '$.hop' IS NOT NULL;
   DROP TABLE former_pins;
   DROP TABLE sealing;
-  ALTER TABLE connections ADD COLUMN key_path TEXT;
   UPDATE connections SET key_path = substr(credential, 5) WHERE credential LIKE 'key:%';
   UPDATE connections SET sealed_password = NULL WHERE credential <> 'sealed';
   ALTER TABLE connections DROP COLUMN passphrase_from;
