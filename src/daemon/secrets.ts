@@ -30,7 +30,7 @@ export interface SecretRequest {
   readonly operationId?: string
   readonly signal: AbortSignal
   /** Told every secret before anything is done with it. */
-  readonly conceal?: (secret: string) => void
+  readonly conceal?: (secret: string) => unknown
 }
 
 export interface SecretReader {

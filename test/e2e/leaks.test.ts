@@ -96,7 +96,7 @@ describe('the hunt for secrets', { timeout: 120_000 }, () => {
       other.text,
       good.text.slice(0, -400),
       good.text.replace('BEGIN', 'BEGUN'),
-      `${good.text}`.slice(60),
+      good.text.slice(60),
     ]) {
       fs.writeFileSync(good.key, bad, { mode: 0o600 })
       expect((await rig.run(['daemon', 'start'])).status).not.toBe(0)

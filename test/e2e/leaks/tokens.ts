@@ -42,7 +42,7 @@ async function present(rig: Rig, port: number, token: string, good: string): Pro
     basic,
     `${bearer}, Bearer ${token}`,
     `Transfer-Encoding: ${token}`,
-    `${token}`,
+    token,
   ]
   for (const header of wrongHeaders) await ask('/healthz', [header])
   const auth = `Authorization: Bearer ${good}`
