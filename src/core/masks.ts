@@ -2,6 +2,9 @@ import { oneLine } from './text.ts'
 
 const MASK = '[password]'
 
+/** Also what is left of one that was cut. */
+const TOKEN = /vosctl_[\w-]{20,43}/g
+
 /** Of a text that was cut off in the middle of a secret, so much of its beginning is enough to be taken out. */
 const MIN_START = 4
 
@@ -37,8 +40,9 @@ export function conceal(secret: string): () => void {
   }
 }
 
-/** The text without the secrets that are in use. */
+/** The text without the secrets that are in use, and without any token of the network door, which tells itself by its form. */
 export function masked(text: string): string {
+  if (text.includes('vosctl_')) text = text.replace(TOKEN, '[token]')
   for (const { forms } of inUse.values()) {
     for (const form of forms) text = withoutStart(text.replaceAll(form, MASK), form)
   }
@@ -47,7 +51,7 @@ export function masked(text: string): string {
 
 /** Every text in a value that is made of objects and arrays, but for what the house itself says in it. */
 export function maskedIn<Value>(value: Value): Value {
-  return inUse.size === 0 ? value : (mask(value) as Value)
+  return mask(value) as Value
 }
 
 function mask(value: unknown): unknown {

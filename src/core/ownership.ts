@@ -147,17 +147,18 @@ export function inspectConfig(directory: string, settings: string, self: number,
   const { above, end } = walk(directory, look)
   const wanted: Wanted = { type: 'directory', owners: [ROOT, self], closed: WRITABLE }
   const problem = judgeWay(above, self) ?? (end && judgeEnd(end, wanted, self))
-  return problem ?? (end && inspectSettings(settings, self, look))
+  return problem ?? (end && inspectFile(settings, self, look))
 }
 
-function inspectSettings(file: string, self: number, look: Look, links = 0): Problem | null {
+/** Who else could put another file in the place of this one, write it, or change what a link at its end leads to? */
+export function inspectFile(file: string, self: number, look: Look, links = 0): Problem | null {
   const { above, end } = walk(file, look)
   const problem = judgeWay(above, self)
   if (problem || !end) return problem
   if (end.type === 'symbolic link' && links < MAX_LINKS) {
     const { path, target = '' } = end
     const next = target.startsWith('/') ? target : join(parentOf(path), target)
-    return judgeWay([end], self) ?? inspectSettings(next, self, look, links + 1)
+    return judgeWay([end], self) ?? inspectFile(next, self, look, links + 1)
   }
   // What is no file at all is told by whoever reads it.
   return judgeEnd(end, { type: end.type, owners: [ROOT, self], closed: WRITABLE }, self)

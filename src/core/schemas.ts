@@ -70,11 +70,15 @@ const passphraseFrom = z
   .refine((word) => word === 'sealed' || toCredential(word)?.type === 'helper', 'is not sealed or helper:<name>')
 
 function secret(what: string) {
-  return z
-    .string()
-    .min(1, `the ${what} is empty`)
-    .max(1024, `the ${what} is longer than 1024 characters`)
-    .refine((text) => !/[\0\r\n]/.test(text), `the ${what} holds a line break`)
+  return (
+    z
+      .string()
+      .min(1, `the ${what} is empty`)
+      .max(1024, `the ${what} is longer than 1024 characters`)
+      .refine((text) => !/[\0\r\n]/.test(text), `the ${what} holds a line break`)
+      // What cannot be sent as it is would be a wrong one.
+      .refine((text) => text.isWellFormed(), `the ${what} holds half a character`)
+  )
 }
 
 const required = { name, host, username: line(64, 'the username') }

@@ -316,7 +316,9 @@ export function createHandlers(options: HandlerOptions): Handlers {
     },
     'credential:remove': ({ id }) => {
       idle(id, 'left without a credential')
-      return view(store.write(() => connections.setSealedPassword(id, null)))
+      const connection = store.write(() => connections.setSealedPassword(id, null))
+      store.shred()
+      return view(connection)
     },
 
     'token:create': (input) => store.write(() => tokens.add(input, now())),

@@ -38,7 +38,7 @@ export async function askHelper(
   try {
     if (end.why !== null) throw fail(end.why)
     const answer = toAnswer(output, what)
-    const said = answer?.error === undefined ? '' : `: ${oneLine(answer.error, 200)}`
+    const said = answer?.error === undefined ? '' : `: ${plainWords(answer.error)}`
     if (end.status !== 0) throw fail(`it ended with ${end.status ?? 'a signal'}${said}`)
     if (answer?.error !== undefined) throw fail(`it says${said}`)
     if (answer?.secret === undefined) throw fail(`it gave no answer of the form {"${what}": "…"}`)
@@ -68,6 +68,13 @@ function distrustProgram(program: string): string | null {
   } catch (error) {
     return `${program} cannot be used (${(error as NodeJS.ErrnoException).code ?? 'unknown error'})`
   }
+}
+
+/** It handles secrets, and one may be in its words: only what looks like a word of a sentence is repeated. */
+function plainWords(text: string): string {
+  const isPlain = /^["'(]?(?:\d{1,3}|(?:\p{Lu}?\p{Ll}{1,20}|\p{Lu}{1,8})(?:[-'/]\p{Ll}{1,20})*)["').,:;!?]*$/u
+  const words = oneLine(text, 200).split(' ')
+  return words.map((word) => (isPlain.test(word) ? word : '[…]')).join(' ')
 }
 
 interface End {
@@ -150,6 +157,6 @@ function toAnswer(output: Buffer, what: Asked): { readonly secret?: string; read
   const [key, value] = entry as [string, unknown]
   if (typeof value !== 'string' || value === '') return null
   if (key === 'error') return { error: value }
-  const isGood = key === what && value.length <= MAX_SECRET && !/[\0\r\n]/.test(value)
+  const isGood = key === what && value.length <= MAX_SECRET && !/[\0\r\n]/.test(value) && value.isWellFormed()
   return isGood ? { secret: value } : null
 }

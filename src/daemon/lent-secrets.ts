@@ -1,14 +1,21 @@
 import { VosError } from '../core/errors.ts'
+import { conceal } from '../core/masks.ts'
 
 /** How long a secret waits for the request that it was typed for. */
 const UNCLAIMED_MS = 60_000
 const MAX_UNCLAIMED = 1000
 
+interface Lent {
+  readonly secret: string
+  /** Until then no text shows it. */
+  readonly reveal: () => void
+}
+
 /** Passwords that a person typed for one operation. They live here until it ends, and nowhere else. */
 export class LentSecrets {
-  readonly #unclaimed = new Map<string, { readonly secret: string; readonly timer: NodeJS.Timeout }>()
+  readonly #unclaimed = new Map<string, Lent & { readonly timer: NodeJS.Timeout }>()
   /** By the operation, and then by the connection: a jump host on the way may want one too. */
-  readonly #claimed = new Map<string, Map<number, string>>()
+  readonly #claimed = new Map<string, Map<number, Lent>>()
 
   /** @throws VosError `too_many_operations` */
   lend(requestId: string, connectionId: number, secret: string): void {
@@ -17,7 +24,8 @@ export class LentSecrets {
     if (this.#unclaimed.size >= MAX_UNCLAIMED) {
       throw new VosError('too_many_operations', `No more than ${MAX_UNCLAIMED} passwords can wait for their work.`)
     }
-    this.#unclaimed.set(key, { secret, timer: setTimeout(() => this.#forget(key), UNCLAIMED_MS).unref() })
+    const timer = setTimeout(() => this.#forget(key), UNCLAIMED_MS).unref()
+    this.#unclaimed.set(key, { secret, timer, reveal: conceal(secret) })
   }
 
   isLent(requestId: string, connectionId: number): boolean {
@@ -28,7 +36,7 @@ export class LentSecrets {
   claim(requestId: string, connectionIds: readonly number[], operationId: string): void {
     const typed = connectionIds.flatMap((id) => {
       const lent = this.#unclaimed.get(keyOf(requestId, id))
-      return lent ? [[id, lent.secret] as const] : []
+      return lent ? [[id, { secret: lent.secret, reveal: conceal(lent.secret) }] as const] : []
     })
     if (typed.length > 0) this.#claimed.set(operationId, new Map(typed))
   }
@@ -40,16 +48,19 @@ export class LentSecrets {
 
   /** What was typed for the login of this operation at this connection. */
   find(operationId: string, connectionId: number): string | undefined {
-    return this.#claimed.get(operationId)?.get(connectionId)
+    return this.#claimed.get(operationId)?.get(connectionId)?.secret
   }
 
   /** The operation has ended. */
   end(operationId: string): void {
+    for (const { reveal } of this.#claimed.get(operationId)?.values() ?? []) reveal()
     this.#claimed.delete(operationId)
   }
 
   #forget(key: string): void {
-    clearTimeout(this.#unclaimed.get(key)?.timer)
+    const lent = this.#unclaimed.get(key)
+    clearTimeout(lent?.timer)
+    lent?.reveal()
     this.#unclaimed.delete(key)
   }
 }

@@ -2,7 +2,6 @@ import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
-import type { Connection } from '../core/connection.ts'
 import { exitStatus, exitStatusOf, VosError } from '../core/errors.ts'
 import { masked } from '../core/masks.ts'
 import { isSettled } from '../core/operation.ts'
@@ -98,14 +97,8 @@ async function main(): Promise<void> {
   const secrets = createSecretReader({ store, sealed, settings, lent })
   const manager = new Manager({
     store,
-    openDevice: (request) => {
-      const readSecret = async (connection: Connection) => {
-        const secret = await secrets.read({ ...request, connection })
-        if (secret.type === 'password') request.conceal?.(secret.password)
-        return secret
-      }
-      return openDevice({ ...request, readSecret })
-    },
+    openDevice: (request) =>
+      openDevice({ ...request, readSecret: (connection) => secrets.read({ ...request, connection }) }),
     missing: secrets.missing,
     lent,
     now: Date.now,

@@ -12,7 +12,7 @@ import {
 import type { Device } from '../core/device.ts'
 import { formatDuration } from '../core/duration.ts'
 import { VosError, type ErrorCode } from '../core/errors.ts'
-import { conceal, maskedIn } from '../core/masks.ts'
+import { conceal, masked, maskedIn } from '../core/masks.ts'
 import {
   isLook,
   isSettled,
@@ -400,7 +400,7 @@ export class Manager {
             service: request.service ?? connection.service,
             ...(request.subject === undefined ? {} : { subject: request.subject }),
             createdBy: request.createdBy,
-            reason: request.reason ?? null,
+            reason: request.reason === undefined ? null : masked(request.reason),
             batch: batch === null ? null : { id: batch, position: index + 1, size: free.length, parallel },
             deadlineMs: request.deadlineMs ?? timingsOf(connection).deadlineMs,
             allow: { startStopped: request.startStopped ?? false, cutSession: request.cutSession ?? false },

@@ -49,7 +49,8 @@ export interface SealedStore {
   withKey<T>(use: (key: KeyObject) => T): Promise<T>
   /** @throws VosError `store_locked` for a wrong passphrase, and too soon after one */
   unlock(passphrase: string, isNew: boolean): Promise<KeyStatus>
-  lock(): KeyStatus
+  /** After what is being opened just now. */
+  lock(): Promise<KeyStatus>
   /** Everything under another key, in one transaction. @throws VosError when something cannot be opened; then nothing is changed. */
   rotate(passphrase?: string): Promise<KeyStatus>
 }
@@ -112,7 +113,7 @@ export function createSealedStore({
   }
 
   /** One change of the key at a time. */
-  const inTurn = async <T>(change: () => Promise<T>): Promise<T> => {
+  const inTurn = async <T>(change: () => T | Promise<T>): Promise<T> => {
     const turn = changing.then(change, change)
     changing = turn.catch(() => undefined)
     return await turn
@@ -139,6 +140,17 @@ export function createSealedStore({
     )
   }
 
+  /** In one transaction; then nothing is left in the files that the old key opens. */
+  const sealAnew = (old: KeyObject | null, made: KeyObject, kdf: string | null): void => {
+    store.write(() => {
+      reseal(store, old, made)
+      store.sealing.write(proofOf(made), kdf)
+      failpoint('rotate.resealed')
+    })
+    key = made
+    store.shred()
+  }
+
   /** What was sealed under a key file before goes under the passphrase. */
   const begin = async (passphrase: string): Promise<void> => {
     const before = path.join(configDirectory, 'key')
@@ -146,11 +158,7 @@ export function createSealedStore({
     const old = await readSealingKey(before)
     const kdf = newKdf()
     const made = await derive(passphrase, kdf)
-    store.write(() => {
-      reseal(store, old, made)
-      store.sealing.write(proofOf(made), kdf)
-    })
-    key = made
+    sealAnew(old, made, kdf)
   }
 
   const rotateFile = async (file: string): Promise<void> => {
@@ -160,17 +168,12 @@ export function createSealedStore({
     const made = await writeNext(next)
     failpoint('rotate.written')
     try {
-      store.write(() => {
-        reseal(store, old, made)
-        store.sealing.write(proofOf(made), null)
-        failpoint('rotate.resealed')
-      })
+      sealAnew(old, made, null)
     } catch (error) {
       // Rolled back for certain. Whatever else it was, the next start finds out.
       if (error instanceof VosError) rmSync(next, { force: true })
       throw error
     }
-    key = made
     failpoint('rotate.committed')
     renameSync(next, file)
     failpoint('rotate.renamed')
@@ -185,11 +188,7 @@ export function createSealedStore({
         hint: `Add LoadCredential=${CREDENTIAL}${NEXT}:<new file> to the unit and restart it: docs/credentials.md`,
       })
     }
-    store.write(() => {
-      reseal(store, old, made)
-      store.sealing.write(proofOf(made), null)
-    })
-    key = made
+    sealAnew(old, made, null)
   }
 
   return {
@@ -213,11 +212,12 @@ export function createSealedStore({
         await (kdf === null ? begin(passphrase) : open(passphrase, kdf))
         return status()
       }),
-    lock: () => {
-      if (file !== null) throw noPassphrase()
-      key = null
-      return status()
-    },
+    lock: () =>
+      inTurn(() => {
+        if (file !== null) throw noPassphrase()
+        key = null
+        return status()
+      }),
     rotate: (passphrase) =>
       inTurn(async () => {
         if ((passphrase === undefined) === (file === null)) throw passphrase === undefined ? locked() : noPassphrase()
@@ -228,11 +228,7 @@ export function createSealedStore({
           if (!old) throw locked()
           const kdf = newKdf()
           const made = await derive(passphrase, kdf)
-          store.write(() => {
-            reseal(store, old, made)
-            store.sealing.write(proofOf(made), kdf)
-          })
-          key = made
+          sealAnew(old, made, kdf)
         }
         return status()
       }),

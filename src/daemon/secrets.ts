@@ -29,6 +29,8 @@ export interface SecretRequest {
   readonly connection: Connection
   readonly operationId?: string
   readonly signal: AbortSignal
+  /** Told every secret before anything is done with it. */
+  readonly conceal?: (secret: string) => unknown
 }
 
 export interface SecretReader {
@@ -56,21 +58,27 @@ export function createSecretReader({ store, sealed, settings, lent }: SecretOpti
   const read = async (request: SecretRequest): Promise<Secret> => {
     const { connection, operationId = '', signal } = request
     const { name, credential } = connection
+    const kept = (secret: string): string => {
+      request.conceal?.(secret)
+      return secret
+    }
     switch (credential.type) {
       case 'none':
         throw noCredential(name)
       case 'sealed':
-        return passwordSecret(await unseal(connection))
+        return passwordSecret(kept(await unseal(connection)))
       case 'helper':
-        return passwordSecret(await ask(credential.name, 'password', request))
+        return passwordSecret(kept(await ask(credential.name, 'password', request)))
       case 'key': {
         const from = credential.passphrase
         const passphrase =
           from === undefined
             ? undefined
-            : from === 'sealed'
-              ? await unseal(connection)
-              : await ask(from.slice('helper:'.length), 'passphrase', request)
+            : kept(
+                from === 'sealed'
+                  ? await unseal(connection)
+                  : await ask(from.slice('helper:'.length), 'passphrase', request),
+              )
         return { type: 'key', ...(await openPrivateKey(credential.path, passphrase)) }
       }
       case 'agent': {
@@ -80,7 +88,7 @@ export function createSecretReader({ store, sealed, settings, lent }: SecretOpti
       case 'prompt': {
         const password = lent.find(operationId, connection.id)
         if (password === undefined) throw notLent(name)
-        return passwordSecret(password)
+        return passwordSecret(kept(password))
       }
       default:
         return credential satisfies never

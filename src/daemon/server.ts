@@ -306,10 +306,11 @@ function admit(auth: Record<string, unknown>, clients: number, maxClients: numbe
   }
 }
 
-/** A password in a request stays out of whatever goes wrong with it. */
+/** A password or passphrase in a request stays out of whatever goes wrong with it. */
 function concealIn(input: unknown): () => void {
-  const { password } = (input ?? {}) as { readonly password?: unknown }
-  return typeof password === 'string' ? conceal(password) : () => {}
+  const { password, passphrase } = (input ?? {}) as { readonly password?: unknown; readonly passphrase?: unknown }
+  const secret = password ?? passphrase
+  return typeof secret === 'string' ? conceal(secret) : () => {}
 }
 
 function refuse(error: unknown): { ok: false; error: Refusal } {

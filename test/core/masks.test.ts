@@ -62,6 +62,14 @@ describe('a secret that is in use', () => {
   })
 })
 
+it('a token of the network door is taken out of every text, used or not, whole or cut', () => {
+  const token = `vosctl_${'aB3-_'.repeat(9).slice(0, 43)}`
+  expect(masked(`<${token}>`)).toBe('<[token]>')
+  expect(masked(oneLine(`Host ${token}`, 40))).toBe('Host [token]…')
+  expect(maskedIn({ reason: [token] })).toEqual({ reason: ['[token]'] })
+  expect(masked('vosctl_operations')).toBe('vosctl_operations')
+})
+
 it('a report about a bug of the client does not show what was typed a moment ago', () => {
   const secret = 'correct horse battery'
   inUse(secret)

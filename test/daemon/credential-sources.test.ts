@@ -184,10 +184,12 @@ async function tryLogin(one: Case, methods: AuthContext['method'][], isAccepted:
   const settings = { ...DEFAULT_SETTINGS, helpers, agent: one.agent === undefined ? agentSocket : one.agent }
   const provider = one.isLocked ? 'passphrase' : 'file'
   const sealed = createSealedStore({ store, provider, configDirectory: directory })
+  const told: string[] = []
   const { read, missing } = createSecretReader({ store, sealed, settings, lent })
   const manager = new Manager({
     store,
-    openDevice: (request) => openDevice({ ...request, readSecret: () => read(request) }),
+    openDevice: (request) =>
+      openDevice({ ...request, readSecret: () => read({ ...request, conceal: (secret) => told.push(secret) }) }),
     now: Date.now,
     log: () => undefined,
     missing,
@@ -224,7 +226,7 @@ async function tryLogin(one: Case, methods: AuthContext['method'][], isAccepted:
   await server.close()
   store.close()
   const timesAsked = fs.existsSync(at('asked')) ? fs.readFileSync(at('asked'), 'utf8').trim().split('\n').length : 0
-  return { arrived, requests: server.requests, code, hold, timesAsked }
+  return { arrived, requests: server.requests, code, hold, timesAsked, told }
 }
 
 const OFFERS: readonly AuthContext['method'][][] = [
@@ -240,8 +242,12 @@ describe.skipIf(!AGENT)('whatever a source does', () => {
   it.each(GRID)(
     '%s: one attempt with its own secret at most, no other source, no hold without an attempt',
     async (_, one, methods, isAccepted) => {
-      const { arrived, requests, code, hold, timesAsked } = await tryLogin(one, methods, isAccepted)
+      const { arrived, requests, code, hold, timesAsked, told } = await tryLogin(one, methods, isAccepted)
       const expected = one.arrives()
+      // A password that is sent was concealed before, and so was the passphrase of a key.
+      const isOpened = expected?.startsWith('key ') && one.source.keyPath === 'encrypted'
+      if (isOpened) expect(told).toEqual(['grüße'])
+      else if (expected !== null && !expected.startsWith('key ')) expect(told).toEqual([expected])
       expect(arrived).toEqual(expected === null ? [] : [expected])
       // What SSH counts: a key is shown, then used; a password is one request.
       const attempts = requests.filter((method) => method !== 'none')

@@ -98,9 +98,15 @@ describe('a helper', () => {
     ['two objects', `echo '{"password": "${SECRET}"}{"password": "x"}'`, 'it gave no answer'],
     ['bytes that are no UTF-8', `printf '{"password": "\\377"}'`, 'it gave no answer'],
     ['a password that is too long', `printf '{"password": "%01025d"}' 0`, 'it gave no answer'],
-    ['an error', `echo '{"error": "vault\\\\u001b[2J is sealed"}'`, 'it says: vault␛ is sealed'],
+    ['an error', `echo '{"error": "vault\\\\u001b[2J is sealed"}'`, 'it says: […] is sealed'],
     ['a password and then a failure', `echo '{"password": "${SECRET}"}'; exit 3`, 'it ended with 3. Nothing'],
     ['an error and a failure', `echo '{"error": "no such entry"}'; exit 1`, 'it ended with 1: no such entry'],
+    [
+      'a secret in its error',
+      `echo '{"error": "Denied: 7horse!, 0xhorse."}'; exit 1`,
+      'it ended with 1: Denied: […] […]',
+    ],
+    ['half a character', `echo '{"password": "\\\\ud800horse"}'`, 'it gave no answer'],
     ['its own death', `kill -9 $$`, 'it ended with a signal'],
     ['words on standard error', `echo '${SECRET}' >&2; exit 1`, 'it ended with 1. Nothing was sent.'],
     ['more than 64 KiB', `head -c 70000 /dev/zero`, 'it gave more than 64 KiB'],
@@ -161,9 +167,9 @@ describe('a helper is not run', () => {
   }
 
   it.each([
-    ['others may write it', (file: string) => fs.chmodSync(file, 0o777), 'others may write in'],
-    ['its group may write it', (file: string) => fs.chmodSync(file, 0o770), 'others may write in'],
-    ['others may write beside it', (file: string) => fs.chmodSync(path.dirname(file), 0o777), 'others may write in'],
+    ['others may write it', (file: string) => fs.chmodSync(file, 0o777), 'is open to other users'],
+    ['its group may write it', (file: string) => fs.chmodSync(file, 0o770), 'is open to other users'],
+    ['others may write beside it', (file: string) => fs.chmodSync(path.dirname(file), 0o777), 'is open to other users'],
     ['it is not executable', (file: string) => fs.chmodSync(file, 0o600), 'cannot be used (EACCES)'],
     ['it is not there', (file: string) => fs.rmSync(file), 'cannot be used (ENOENT)'],
   ])('when %s', async (_, spoil, words) => {
@@ -179,7 +185,7 @@ describe('a helper is not run', () => {
     const file = witness(there)
     fs.chmodSync(there, 0o777)
     fs.symlinkSync(file, `${here}/link`)
-    await refused(`${here}/link`, `others may write in ${there}`)
+    await refused(`${here}/link`, `${there} (uid ${process.getuid?.()}, mode 0777) is open to other users`)
     expect(fs.existsSync(`${there}/ran`)).toBe(false)
   })
 
@@ -194,10 +200,10 @@ describe('a helper is not run', () => {
     const directory = temporaryDirectory()
     const file = witness(directory)
     execFileSync('chown', ['65534', file])
-    await refused(file, `${file} belongs to another user`)
+    await refused(file, `${file} belongs to uid 65534`)
     execFileSync('chown', ['0', file])
     execFileSync('chown', ['65534', directory])
-    await refused(file, `${directory} belongs to another user`)
+    await refused(file, `${directory} belongs to uid 65534`)
     expect(fs.existsSync(`${directory}/ran`)).toBe(false)
   })
 })

@@ -514,6 +514,16 @@ describe.skipIf(OPENSSL === null)('with TLS', () => {
         fs.writeFileSync(file('ca.pem'), '-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----'),
       'bad_config',
     ],
+    [
+      'a certificate that others may write',
+      (file: (name: string) => string) => fs.chmodSync(file('server.pem'), 0o666),
+      'bad_config',
+    ],
+    [
+      'authorities that others may write',
+      (file: (name: string) => string) => fs.chmodSync(file('ca.pem'), 0o666),
+      'bad_config',
+    ],
     ['no key', (file: (name: string) => string) => fs.rmSync(file('server.key')), 'bad_key_file'],
   ])('does not begin with %s', async (_, harm, code) => {
     const { file, tls } = setUp()

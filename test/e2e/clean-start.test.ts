@@ -5,6 +5,7 @@ import path from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { Rig, VOSCTL, VOSD } from '../helpers/rig.ts'
 import { startSystemctl } from '../helpers/systemctl.ts'
+import { temporaryDirectory } from '../helpers/temporary.ts'
 import { until } from '../helpers/wait.ts'
 
 /** A house with a trap: a module that writes down the words of every program that loads it. */
@@ -101,6 +102,19 @@ describe('a daemon that is started by', { timeout: 60_000 }, () => {
     expect(stderr).toContain(exit === 7 ? `this environment sets ${name}.` : '')
     // Nor does it pass on what it must not have.
     expect(stdout).toContain('undefined')
+  })
+
+  it('is given the key that systemd hands over to its unit, and by a client that starts it none', async () => {
+    const credentials = temporaryDirectory()
+    fs.writeFileSync(path.join(credentials, 'vosctl-key'), Buffer.alloc(32, 'k'), { mode: 0o400 })
+    const env = { CREDENTIALS_DIRECTORY: credentials }
+    const unit = new Rig()
+    await startAndStay(unit, [VOSD, '--state-dir', unit.state, '--config-dir', unit.config], env)
+    const { stdout } = await unit.prepare(['key', 'status', '-o', 'json'])
+    expect(JSON.parse(stdout)).toMatchObject({ provider: 'systemd', state: 'open', path: `${credentials}/vosctl-key` })
+    const client = new Rig()
+    const forked = await client.prepare(['key', 'status', '-o', 'json'], { env })
+    expect(JSON.parse(forked.stdout)).toMatchObject({ provider: 'file' })
   })
 
   it('falls into the trap where nothing guards it, so that the trap is one', async () => {

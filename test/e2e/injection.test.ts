@@ -7,6 +7,7 @@ import type { OperationType } from '../../src/core/operation.ts'
 import { REQUESTS } from '../../src/core/schemas.ts'
 import { scenarios, type Scenario } from '../../src/simulator/index.ts'
 import { RawClient, throughUnix } from '../faults/fuzz/raw-client.ts'
+import { openFace } from '../helpers/face.ts'
 import { House } from '../helpers/manager.ts'
 import { addConnection, startAppliance } from '../helpers/quick-house.ts'
 import { Rig } from '../helpers/rig.ts'
@@ -90,17 +91,61 @@ async function restart(rig: Rig, connectionId: number, service: string): Promise
   )
 }
 
+/** A house with one connection, whose devices have these services. */
+function listedHouse() {
+  const devices: ScriptedDevice[] = []
+  const services = LISTED.map((name) => ({ name, state: 'STARTED', reason: '' }))
+  const house = new House(() => {
+    const commit = [{ type: 'sent' } as const, output('x[STOPPING]'), { type: 'ended' } as const]
+    const device = new ScriptedDevice({ lists: [services], commit, polls: 1 })
+    devices.push(device)
+    return device
+  })
+  const id = house.add('cucm-pub')
+  /** What devices after the first so many were told to restart. */
+  const preparedAfter = (count: number) =>
+    devices.slice(count).flatMap(({ calls }) => calls.filter((call) => call.startsWith('prepare ')))
+  return { house, devices, id, preparedAfter }
+}
+
 describe('any text as the name of a service', { timeout: 60_000 }, () => {
+  it('over HTTP, and as the name of a connection, reaches a device as a listed name, or not at all', async () => {
+    const { house, devices, preparedAfter } = listedHouse()
+    const { ask } = await openFace({}, {}, house)
+    const seen = new Set<number>()
+    const connections = fc.oneof(fc.constantFrom('cucm-pub', '1'), names(['cucm-pub', '1'], '/restart'))
+    const payload = 'utils system restart'
+    await fc.assert(
+      fc.asyncProperty(names(LISTED, payload), connections, names(['CAB'], payload), async (service, word, reason) => {
+        const before = devices.length
+        const target = `/api/connections/${encodeURIComponent(word.toWellFormed())}/restart`
+        const headers = { 'idempotency-key': randomUUID() }
+        const { status, body } = await ask('POST', target, { headers, body: { service, reason } })
+        seen.add(status)
+        expect(status).toBeLessThan(500)
+        if (status === 202) {
+          const { id } = JSON.parse(body) as { id: string }
+          if ((await house.settled(id)).status === 'unknown') house.manager.acknowledge(id, 'x')
+        }
+        const prepared = preparedAfter(before)
+        expect(LISTED.map((name) => `prepare ${name}`)).toEqual(expect.arrayContaining(prepared))
+        expect(prepared.length).toBeLessThanOrEqual(status === 202 ? 1 : 0)
+      }),
+      {
+        numRuns: 100,
+        examples: [
+          ['Cisco Tomcat', 'cucm-pub', 'CAB'],
+          ['Cisco Tomcat\r', '1', '\r'],
+          ['x', '..', 'x'],
+        ],
+      },
+    )
+    expect([...seen]).toEqual(expect.arrayContaining([202, 404, 422]))
+    expect(preparedAfter(0).length).toBeGreaterThan(0)
+  })
+
   it('reaches a device as one of the names that it has listed, or not at all', async () => {
-    const devices: ScriptedDevice[] = []
-    const services = LISTED.map((name) => ({ name, state: 'STARTED', reason: '' }))
-    const house = new House(() => {
-      const commit = [{ type: 'sent' } as const, output('x[STOPPING]'), { type: 'ended' } as const]
-      const device = new ScriptedDevice({ lists: [services], commit, polls: 1 })
-      devices.push(device)
-      return device
-    })
-    const id = house.add('cucm-pub')
+    const { house, devices, id, preparedAfter } = listedHouse()
     await fc.assert(
       fc.asyncProperty(names(LISTED, 'utils system restart'), async (service) => {
         const requestId = randomUUID()
@@ -110,9 +155,7 @@ describe('any text as the name of a service', { timeout: 60_000 }, () => {
         const before = devices.length
         const [operation] = house.manager.start(parsed.data).operations
         await house.settled(operation?.id ?? '')
-        const prepared = devices
-          .slice(before)
-          .flatMap(({ calls }) => calls.filter((call) => call.startsWith('prepare ')))
+        const prepared = preparedAfter(before)
         expect(LISTED.map((name) => `prepare ${name}`)).toEqual(expect.arrayContaining(prepared))
         expect(prepared.length).toBeLessThanOrEqual(1)
       }),

@@ -27,10 +27,11 @@ export class Hunt {
   readonly #planted = new Map<string, { readonly name: string; readonly forms: readonly Form[] }>()
 
   /** @throws Error when the secret is so short that it would be found everywhere */
-  plant(name: string, secret: string): void {
-    const forms = formsOf(secret)
+  plant(name: string, secret: string | Buffer): void {
+    const forms = typeof secret === 'string' ? formsOf(secret) : formsOfBytes(secret)
     if (Buffer.byteLength(secret) < MIN_FORM_BYTES) throw new Error(`too short to be hunted: ${name}`)
-    if (!this.#planted.has(secret)) this.#planted.set(secret, { name, forms })
+    const key = typeof secret === 'string' ? secret : secret.toString('hex')
+    if (!this.#planted.has(key)) this.#planted.set(key, { name, forms })
   }
 
   get names(): string[] {
@@ -172,6 +173,23 @@ export function formsOf(secret: string): Form[] {
     seen.add(key)
     return true
   })
+}
+
+/** Bytes that are no text, such as a key, in each form in which they would be written. */
+function formsOfBytes(bytes: Buffer): Form[] {
+  const hex = bytes.toString('hex')
+  const pairs = hex.match(/../g) ?? []
+  const texts = [hex, hex.toUpperCase(), pairs.join(' '), pairs.join(':'), bytes.join(','), bytes.join(', ')]
+  const base64 = [0, 1, 2].map((shift) => base64At(bytes, shift))
+  const urls = base64.map((text) => text.replaceAll('+', '-').replaceAll('/', '_'))
+  return [
+    { form: 'as it is', bytes },
+    { form: 'taken for Latin-1', bytes: Buffer.from(bytes.toString('latin1')) },
+    ...[...texts, ...base64, ...urls].map((text) => ({
+      form: `written as ${text.length} characters`,
+      bytes: Buffer.from(text),
+    })),
+  ]
 }
 
 const HTML: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }

@@ -106,7 +106,7 @@ export class Rig {
   }
 
   /** From now on this secret may be nowhere: neither in a file of this house nor in a word that is said in it. */
-  hide(name: string, secret: string): void {
+  hide(name: string, secret: string | Buffer): void {
     if (secret.length >= 8) this.#hunt.plant(name, secret)
   }
 

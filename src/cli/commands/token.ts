@@ -1,9 +1,11 @@
-import { closeSync, constants, fsyncSync, lstatSync, openSync, writeSync } from 'node:fs'
+import { closeSync, constants, fsyncSync, openSync, writeSync } from 'node:fs'
 import path from 'node:path'
 import { VosError, type ExitStatus } from '../../core/errors.ts'
 import type { TokenView } from '../../core/protocol.ts'
+import { judgeEnd } from '../../core/ownership.ts'
 import { isMachine, printJson, type Context } from '../context.ts'
 import { toTime } from '../json-documents.ts'
+import { look } from '../look.ts'
 import { makeDirectory } from '../make-directory.ts'
 import { clean } from '../renderers/words.ts'
 import { table } from '../table.ts'
@@ -111,11 +113,10 @@ function writeToken({ paths }: Context, name: string, given: string | undefined,
 
 function prepareDirectory(directory: string): void {
   makeDirectory(directory)
-  const { uid, mode } = lstatSync(directory)
-  if (uid === process.geteuid?.() && (mode & 0o077) === 0) return
-  throw new VosError('bad_request', `${directory} is not yours alone. No token was made.`, {
-    hint: `Close it: chmod 700 ${directory}`,
-  })
+  const [self, found] = [process.geteuid?.(), look(directory)]
+  if (self === undefined || !found) return
+  const problem = judgeEnd({ ...found, path: directory }, { type: 'directory', owners: [self], closed: 0o077 }, self)
+  if (problem) throw new VosError('bad_request', `${problem.message} No token was made.`, { hint: problem.fix })
 }
 
 function wordsOf({ access }: TokenView): string {

@@ -1,4 +1,5 @@
 import { exitStatusOf, VosError, type ErrorCode } from '../../core/errors.ts'
+import { maskedIn } from '../../core/masks.ts'
 import type { Refusal } from '../../core/protocol.ts'
 
 /** What goes back to whoever asked. */
@@ -61,9 +62,9 @@ export function json(status: number, document: unknown, headers: Readonly<Record
   return { status, headers, body: `${printable(JSON.stringify(document))}\n` }
 }
 
-/** The refusal as the socket sends it. */
+/** The refusal as the socket sends it: without a secret that somebody has sent in a wrong place. */
 export function refusal(error: Refusal): Answer {
-  return json(statusOf(error.code), { error })
+  return json(statusOf(error.code), { error: maskedIn(error) })
 }
 
 /** JSON that a terminal may show: what could move a cursor or turn a line around is escaped, which changes no value. */

@@ -4,6 +4,7 @@ import { createSecureContext, type SecureContextOptions } from 'node:tls'
 import { VosError } from '../../core/errors.ts'
 import type { TlsSettings } from '../settings.ts'
 import { readOwnFile } from '../ssh/credentials.ts'
+import { distrust } from '../trusted-file.ts'
 
 const MAX_BYTES = 256 * 1024
 
@@ -29,6 +30,9 @@ export async function readTls({ certificate, key, clients }: TlsSettings): Promi
 
 /** The certificates in a file; at least one. */
 async function readPem(path: string): Promise<string[]> {
+  const wrong = distrust(path)
+  // Whoever can write it says who is this daemon, or who may come in.
+  if (wrong !== null) throw badTls(`${path} cannot be trusted: ${wrong}.`)
   let text: string
   try {
     text = await readFile(path, 'latin1')

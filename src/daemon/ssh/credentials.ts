@@ -1,12 +1,13 @@
 import { createCipheriv, createDecipheriv, createSecretKey, randomBytes, type KeyObject } from 'node:crypto'
 import { constants } from 'node:fs'
-import { link, open, stat, unlink, type FileHandle } from 'node:fs/promises'
+import { link, open, unlink, type FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import ssh2, { type ParsedKey } from 'ssh2'
 import { VosError } from '../../core/errors.ts'
 import { oneLine } from '../../core/text.ts'
 import { makeDirectory, syncToDisk } from '../directory.ts'
 import { failpoint } from '../failpoint.ts'
+import { distrust } from '../trusted-file.ts'
 
 const KEY_BYTES = 32
 const NONCE_BYTES = 12
@@ -31,7 +32,7 @@ export interface SealBinding {
  * @throws VosError `bad_key_file` when the file is not ours alone, or is no key
  */
 export async function loadSealingKey(path: string): Promise<KeyObject> {
-  await checkDirectory(dirname(path))
+  checkDirectory(dirname(path))
   const bytes = (await readKey(path)) ?? (await makeKey(path))
   // One that is found may have been made by a daemon that was killed before its name was on disk.
   syncToDisk(dirname(path))
@@ -51,8 +52,11 @@ export async function readSealingKey(path: string, check: typeof checkFile = che
 export async function checkHandedOver(file: FileHandle, path: string): Promise<{ readonly size: number }> {
   const found = await file.stat()
   const isOurs = found.uid === process.geteuid?.() || found.uid === 0
-  if (found.isFile() && isOurs && (found.mode & 0o037) === 0) return found
-  throw badKeyFile(`${path} is not a key that systemd has handed over to this user alone.`, 'Look at the unit.')
+  if (!found.isFile() || !isOurs || (found.mode & 0o037) !== 0) {
+    throw badKeyFile(`${path} is not a key that systemd has handed over to this user alone.`, 'Look at the unit.')
+  }
+  refuseUntrusted(path)
+  return found
 }
 
 function toKey(bytes: Buffer): KeyObject {
@@ -165,16 +169,17 @@ function badKeyFile(message: string, hint: string): VosError {
   return new VosError('bad_key_file', message, { hint })
 }
 
+/** @throws VosError `bad_key_file` when somebody else could put another one in its place */
+function refuseUntrusted(path: string): void {
+  const wrong = distrust(path)
+  if (wrong !== null)
+    throw badKeyFile(`${path} cannot be trusted: ${wrong}.`, 'Make it, and the way to it, yours alone.')
+}
+
 /** Whoever can write in the directory can put another key there. */
-async function checkDirectory(path: string): Promise<void> {
+function checkDirectory(path: string): void {
   makeDirectory(path)
-  const found = await stat(path)
-  if (found.uid !== process.geteuid?.() || (found.mode & 0o022) !== 0) {
-    throw badKeyFile(
-      `Others can write in ${path}, which holds the sealing key.`,
-      `Make it yours alone: chmod 700 ${path}`,
-    )
-  }
+  refuseUntrusted(path)
 }
 
 async function readKey(path: string, check: typeof checkFile = checkFile): Promise<Buffer | null> {
@@ -250,6 +255,7 @@ async function checkFile(file: FileHandle, path: string): Promise<{ readonly siz
   if ((found.mode & 0o077) !== 0) {
     throw badKeyFile(`Other users may read the key file ${path}.`, `Make it yours alone: chmod 600 ${path}`)
   }
+  refuseUntrusted(path)
   return found
 }
 

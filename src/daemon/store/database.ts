@@ -183,6 +183,8 @@ function lock(db: SqliteDatabase, file: string): void {
     db.pragma('foreign_keys = ON')
     db.pragma('trusted_schema = OFF')
     db.pragma('cell_size_check = ON')
+    // What was sealed under a key that has been rotated away stays in no page that is free.
+    db.pragma('secure_delete = ON')
     // In exclusive locking mode the lock of the first transaction stays for good.
     db.transaction(() => undefined).exclusive()
   } catch (error) {

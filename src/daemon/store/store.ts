@@ -58,6 +58,16 @@ export class Store {
     }
   }
 
+  /** Takes what was overwritten or removed out of the write-ahead log too. */
+  shred(): void {
+    try {
+      this.#db.pragma('wal_checkpoint(TRUNCATE)')
+    } catch (error) {
+      this.#fail(error as Error)
+      throw error
+    }
+  }
+
   /** Is the journal whole, and does the history say what it says? See {@link verifyHistory}. */
   verify(heads: readonly JournalHead[], pause: () => Promise<void>): Promise<HistoryVerification> {
     return verifyHistory(this.#db, this.operations.chain, heads, pause)

@@ -5,37 +5,14 @@ import type { KeyboardAuthContext, PasswordAuthContext } from 'ssh2'
 import { fault, scenarios, vary, type Scenario } from '../../../src/simulator/index.ts'
 import { disconnect } from '../../../src/simulator/disconnect.ts'
 import { RawClient, throughUnix } from '../../faults/fuzz/raw-client.ts'
-import { addConnection, startAppliance } from '../../helpers/quick-house.ts'
-import type { Rig } from '../../helpers/rig.ts'
-import { playServer, type Play } from '../../helpers/ssh-server.ts'
+import { startAppliance } from '../../helpers/quick-house.ts'
+import type { Play } from '../../helpers/ssh-server.ts'
 import { tmux } from '../../helpers/terminal.ts'
-
-export interface Planting {
-  readonly rig: Rig
-  /** For files that a person writes, secret and all: the hunt does not look here. */
-  readonly outside: string
-  readonly atEnd: (end: () => void | Promise<void>) => void
-}
-
-/**
- * A secret that nobody else has, and everything that people and devices do with such a one. Whoever brings a new kind of
- * secret into the house brings its planter: the hunt then looks for it wherever the house writes.
- */
-export interface Planter {
-  readonly name: string
-  readonly secret: string
-  /** Puts it where it belongs, and lets it go wrong there in every way that there is. */
-  plant(planting: Planting): Promise<void>
-}
+import { connect, type LatePlanter, type Planter } from './planter.ts'
+import { SOURCES } from './sources.ts'
+import { tokens } from './tokens.ts'
 
 const publisher = scenarios.get('publisher') as Scenario
-
-/** A connection to a server that the test plays. */
-async function connect(planting: Planting, name: string, play: Play, input: object = {}): Promise<void> {
-  const server = await playServer(play)
-  planting.atEnd(() => server.close())
-  await addConnection(planting.rig, name, server, input)
-}
 
 const echoed: Planter = {
   name: 'a right password, which the device shows everywhere',
@@ -239,4 +216,14 @@ const typed: Planter = {
   },
 }
 
-export const PLANTERS: readonly Planter[] = [echoed, wrong, debugged, malformed, imported, key, typed]
+export const PLANTERS: readonly LatePlanter[] = [
+  echoed,
+  wrong,
+  debugged,
+  malformed,
+  imported,
+  key,
+  typed,
+  ...SOURCES,
+  tokens,
+]

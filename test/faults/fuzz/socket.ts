@@ -123,6 +123,26 @@ const PACKETS = [
   '4',
 ].map((text) => Buffer.from(text))
 
+/** Of the HTTP face, which only the network door has. */
+const FACE = [
+  'GET /healthz HTTP/1.1\r\n\r\n',
+  'GET /metrics HTTP/1.1\r\n\r\n',
+  'GET /api/operations/r-1 HTTP/1.1\r\n\r\n',
+  'POST /api/connections/cucm-pub/restart HTTP/1.1\r\nIdempotency-Key: 123e4567-e89b-42d3-a456-426614174000\r\nContent-Type: application/json\r\nContent-Length: 24\r\n\r\n{"service":"Cisco DB"}  ',
+  'POST /api/connections/1/restart HTTP/1.1\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n',
+]
+const FACE_WORDS = [
+  '/api/',
+  '%2f',
+  '%',
+  '"service":',
+  '{"__proto__":1}',
+  'HEAD ',
+  '0\r\n\r\n',
+  'Idempotency-Key: ',
+  '\\ud800',
+].map((word) => Buffer.from(word))
+
 /** What must not be asked in earnest: the one is for the network, the other ends the game. */
 function isHarmless(name: string, input: unknown): boolean {
   return !['connection:add', 'daemon:stop'].includes(name) || !REQUESTS[name as RequestName].safeParse(input).success
@@ -149,6 +169,23 @@ const ATTACKS: readonly Attack[] = [
       client.send('\r\n\r\n')
       await client.isThrownOut(random.below(20))
       return { packets: 4 }
+    },
+  },
+  {
+    name: 'strange requests to the HTTP face',
+    async make(way, random) {
+      await using client = await RawClient.connect(way)
+      const [host = ''] = /Host: .*\r\n/.exec(way.upgrade) ?? []
+      const who = `${host}${way.auth ? `Authorization: Bearer ${way.auth.token}\r\n` : ''}`
+      const seeds = FACE.map((text) => Buffer.from(text.replace('\r\n', `\r\n${who}`)))
+      const packets = 1 + random.below(4)
+      for (let each = 0; each < packets; each++) {
+        const seed = random.pick(seeds)
+        client.send(random.below(4) === 0 ? seed : mutate(seed, [...HTTP_WORDS, ...FACE_WORDS], seeds, random))
+      }
+      await client.isThrownOut(random.below(30))
+      const isBug = /^HTTP\/1\.1 500|"code":"bug"/m.test(client.heard)
+      return { packets, broken: isBug ? [`an answer is a bug: ${client.heard.slice(-600)}`] : [] }
     },
   },
   {
