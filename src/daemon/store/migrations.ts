@@ -222,11 +222,12 @@ export const MIGRATIONS: readonly Migration[] = [
     last_used_at INTEGER
   ) STRICT;
   -- Where the credential comes from, in one word; and where the passphrase of an encrypted key does, if it is not sealed.
-  ALTER TABLE connections ADD COLUMN credential TEXT NOT NULL DEFAULT 'none';
+  -- Renamed, so that the way back leads to the very schema that an older vosctl insists on.
+  ALTER TABLE connections RENAME COLUMN key_path TO credential;
   ALTER TABLE connections ADD COLUMN passphrase_from TEXT;
-  UPDATE connections SET credential = 'key:' || key_path, sealed_password = NULL WHERE key_path IS NOT NULL;
-  UPDATE connections SET credential = 'sealed' WHERE sealed_password IS NOT NULL;
-  ALTER TABLE connections DROP COLUMN key_path;
+  UPDATE connections SET sealed_password = NULL WHERE credential IS NOT NULL;
+  UPDATE connections SET credential = CASE WHEN credential IS NOT NULL THEN 'key:' || credential
+    WHEN sealed_password IS NOT NULL THEN 'sealed' ELSE 'none' END;
   -- What tells the key that seals from any other one, and what makes it of a passphrase.
   CREATE TABLE sealing (
     id    INTEGER PRIMARY KEY CHECK (id = 1),
@@ -267,11 +268,10 @@ export const MIGRATIONS: readonly Migration[] = [
   UPDATE operation_events SET event = json_remove(event, '$.hop') WHERE event ->> '$.hop' IS NOT NULL;
   DROP TABLE former_pins;
   DROP TABLE sealing;
-  ALTER TABLE connections ADD COLUMN key_path TEXT;
-  UPDATE connections SET key_path = substr(credential, 5) WHERE credential LIKE 'key:%';
   UPDATE connections SET sealed_password = NULL WHERE credential <> 'sealed';
+  UPDATE connections SET credential = iif(credential LIKE 'key:%', substr(credential, 5), NULL);
   ALTER TABLE connections DROP COLUMN passphrase_from;
-  ALTER TABLE connections DROP COLUMN credential;
+  ALTER TABLE connections RENAME COLUMN credential TO key_path;
   ALTER TABLE connections DROP COLUMN algorithms_until;
   ALTER TABLE connections DROP COLUMN accept_new;
   DROP INDEX connections_via;
