@@ -145,6 +145,11 @@ describe('with a token', () => {
     const settled = { type: 'settled', status: 'failed', message: error.message, error }
     expect(JSON.stringify(concealed({ ok: false, error }))).not.toContain('/')
     expect(JSON.stringify(concealed([{ events: [{ event: settled }] }]))).not.toContain('/')
+    // A helper or an agent that fails; and after the intent the code is that of a doubt.
+    const unknown = { code: 'connection_lost_after_sending', message: 'The key file /k/id is gone', hint: 'S=/run/a.sock x' }
+    const helper = { code: 'no_credential', message: 'The helper "v" has none: /opt/v is no file.', hint: '"/opt/v"' }
+    for (const error of [unknown, helper]) expect(JSON.stringify(concealed({ error }))).not.toContain('/')
+    expect(concealed({ message: 'Cisco Tomcat/DB 1/2' })).toEqual({ message: 'Cisco Tomcat/DB 1/2' })
   })
 
   it('that is revoked, whoever is connected is cut off, by whatever way they came', async () => {

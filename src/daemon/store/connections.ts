@@ -141,6 +141,7 @@ export class ConnectionTable {
       username: input.username,
       platform,
       service: input.service === undefined ? DEFAULT_SERVICE[platform] : input.service,
+      credential: 'none',
       ...sourceColumns({ credential: 'none', passphrase_from: null }, input),
       algorithms: input.algorithms ?? 'modern',
       algorithms_reason: input.algorithmsReason ?? null,
