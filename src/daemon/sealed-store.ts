@@ -49,7 +49,8 @@ export interface SealedStore {
   withKey<T>(use: (key: KeyObject) => T): Promise<T>
   /** @throws VosError `store_locked` for a wrong passphrase, and too soon after one */
   unlock(passphrase: string, isNew: boolean): Promise<KeyStatus>
-  lock(): KeyStatus
+  /** After a change of the key that is under way, so that none of them leaves it open. */
+  lock(): Promise<KeyStatus>
   /** Everything under another key, in one transaction. @throws VosError when something cannot be opened; then nothing is changed. */
   rotate(passphrase?: string): Promise<KeyStatus>
 }
@@ -209,11 +210,12 @@ export function createSealedStore({
         await (kdf === null ? begin(passphrase) : open(passphrase, kdf))
         return status()
       }),
-    lock: () => {
-      if (file !== null) throw noPassphrase()
-      key = null
-      return status()
-    },
+    lock: () =>
+      inTurn(async () => {
+        if (file !== null) throw noPassphrase()
+        key = null
+        return status()
+      }),
     rotate: (passphrase) =>
       inTurn(async () => {
         if ((passphrase === undefined) === (file === null)) throw passphrase === undefined ? locked() : noPassphrase()

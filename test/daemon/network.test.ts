@@ -146,7 +146,11 @@ describe('with a token', () => {
     expect(JSON.stringify(concealed({ ok: false, error }))).not.toContain('/')
     expect(JSON.stringify(concealed([{ events: [{ event: settled }] }]))).not.toContain('/')
     // A helper or an agent that fails; and after the intent the code is that of a doubt.
-    const unknown = { code: 'connection_lost_after_sending', message: 'The key file /k/id is gone', hint: 'S=/run/a.sock x' }
+    const unknown = {
+      code: 'connection_lost_after_sending',
+      message: 'The key file /k/id is gone',
+      hint: 'S=/run/a.sock x',
+    }
     const helper = { code: 'no_credential', message: 'The helper "v" has none: /opt/v is no file.', hint: '"/opt/v"' }
     for (const error of [unknown, helper]) expect(JSON.stringify(concealed({ error }))).not.toContain('/')
     expect(concealed({ message: 'Cisco Tomcat/DB 1/2' })).toEqual({ message: 'Cisco Tomcat/DB 1/2' })

@@ -216,7 +216,7 @@ describe('a passphrase', () => {
     expect((await rejection(next.unlock('another one', true))).message).toContain('has a passphrase already')
     await next.unlock('open sesame', false)
     expect(await house.opened(next)).toEqual(ALL)
-    expect(next.lock().state).toBe('locked')
+    expect((await next.lock()).state).toBe('locked')
     await expect(next.withKey(() => 'never')).rejects.toThrow('locked')
   })
 
@@ -248,6 +248,13 @@ describe('a passphrase', () => {
     )
   })
 
+  it('that is taking the place of another one does not open what is locked meanwhile', async () => {
+    const { sealed } = await open()
+    await sealed.unlock('open sesame', true)
+    const [, locked] = await Promise.all([sealed.rotate('new'), sealed.lock()])
+    expect([locked.state, sealed.status().state]).toEqual(['locked', 'locked'])
+  })
+
   it('is nowhere on the disk', async () => {
     const { sealed, house } = await open()
     await sealed.unlock('open sesame', true)
@@ -270,7 +277,7 @@ describe('a passphrase', () => {
     for (const act of [() => sealed.unlock('x', true), () => sealed.rotate('x')]) {
       expect((await rejection(act())).message).toContain('has a key file, and no passphrase')
     }
-    expect(() => sealed.lock()).toThrow('has a key file')
+    await expect(sealed.lock()).rejects.toThrow('has a key file')
   })
 })
 
