@@ -17,6 +17,7 @@ import { DEFAULT_SETTINGS, type TlsSettings } from '../../src/daemon/settings.ts
 import { RawClient } from '../faults/fuzz/raw-client.ts'
 import { VALID } from '../faults/fuzz/targets-request.ts'
 import { NetworkHouse, ORIGIN } from '../helpers/network.ts'
+import { ACCEPTED } from '../helpers/operations.ts'
 import { output } from '../helpers/scripted-device.ts'
 import { temporaryDirectory } from '../helpers/temporary.ts'
 import { requireTool } from '../helpers/tools.ts'
@@ -372,6 +373,27 @@ describe('the limits', () => {
     const answers = await Promise.all(Array.from({ length: 60 }, () => say({ port }, greedy)))
     expect(answers.filter((heard) => heard.startsWith('HTTP/1.1 429')).length).toBeGreaterThan(0)
     expect(await say({ port }, modest)).toMatch(/^HTTP\/1\.1 200/)
+  })
+
+  it('of reading leave the daemon to others: a token that asks for too much too often has to wait', async () => {
+    const { house, server } = new NetworkHouse()
+    const { operations } = house.store
+    house.store.write(() => {
+      for (let id = 0; id < 500; id++) {
+        const { operation } = operations.insert(`r-${id}`, { ...ACCEPTED, device: `d${id}:22` }, id)
+        operations.append(operation, { type: 'settled', status: 'cancelled', message: 'm' }, id)
+        operations.archive(`r-${id}`)
+      }
+    })
+    const ask = (name: string) => server.ask('operation:history', { limit: 5000 }, { name, access: 'read' })
+    const isRefused = async () => {
+      const reply = await ask('greedy')
+      return !reply.ok && reply.error.code === 'too_many_requests'
+    }
+    let asked = 0
+    while (!(await isRefused())) expect(++asked).toBeLessThan(1000)
+    expect(await ask('modest')).toMatchObject({ ok: true })
+    await until('it may ask again', async () => !(await isRefused()))
   })
 
   it('of connections turn away whoever comes too much, and those who are in stay', async () => {
