@@ -48,7 +48,7 @@ export function signed(name: RequestName, input: unknown, caller: Caller): unkno
 const ABOUT_FILES: readonly string[] = ['bad_key_file', 'bad_config', 'state_directory', 'socket_path', 'database']
 
 /** So do those of a helper or an agent that fails; and after the intent the code says only that nobody knows. */
-const ABSOLUTE_PATH = /(?<=^|[\s"'(=:])\/[^\s"'(),:;]+/g
+const ABSOLUTE_PATH = /(?<=^|[\s"'(=])\/[^\s"'(),:;]+/g
 const WORDS: readonly string[] = ['message', 'hint']
 
 /** An answer, or a batch of events, without what is nobody's business out there: where things lie on this machine. */

@@ -11,7 +11,7 @@ import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import type { Operation } from '../../src/core/operation.ts'
 import { PROTOCOL_VERSION, type EventBatch, type Reply, type RequestName } from '../../src/core/protocol.ts'
 import { ACCESS, REQUESTS } from '../../src/core/schemas.ts'
-import { concealed } from '../../src/daemon/caller.ts'
+import { concealed, signed } from '../../src/daemon/caller.ts'
 import { openNetworkDoor } from '../../src/daemon/network/door.ts'
 import { DEFAULT_SETTINGS, type TlsSettings } from '../../src/daemon/settings.ts'
 import { RawClient } from '../faults/fuzz/raw-client.ts'
@@ -118,6 +118,22 @@ describe('with a token', () => {
     expect(reply).toMatchObject({ ok: false, error: { message: 'The token grafana may only read.' } })
     expect(house.asked).toEqual([])
     expect(await ask(socket, 'connection:list')).toEqual({ ok: true, value: [] })
+  })
+
+  it('nobody speaks in the name of another, whatever they ask', () => {
+    for (const name of Object.keys(REQUESTS) as RequestName[]) {
+      if (ACCESS[name] === 'local') continue
+      const words = Object.keys(REQUESTS[name].shape)
+      // Whatever may say who asks has one of these names.
+      const by = words.filter((word) => word === 'createdBy' || word === 'by')
+      expect(words.filter((word) => /by$|user|caller|token/i.test(word))).toEqual(by)
+      for (const input of VALID[name]) {
+        const plain = Object.entries(input as object).filter(([word]) => !word.startsWith('despite'))
+        const said = { ...Object.fromEntries(plain), ...Object.fromEntries(by.map((word) => [word, 'root'])) }
+        const made = signed(name, said, { name: 'ci', access: 'full' }) as Record<string, unknown>
+        expect(by.map((word) => made[word])).toEqual(by.map(() => 'token:ci'))
+      }
+    }
   })
 
   it('nobody says that a person at a terminal wants it all the same', async () => {
