@@ -18,21 +18,24 @@ export async function withTyped<T>(
   requestId: string,
   ask: () => Promise<T>,
 ): Promise<T> {
-  for (const asked = new Set<number>(); ;) {
+  for (const typed = new Map<number, string>(); ;) {
     try {
       return await ask()
     } catch (error) {
       if (!(error instanceof RefusedError) || !isInteractive(context)) throw error
       if (!error.refused.every(({ code, connection }) => code === 'needs_answer' && connection)) throw error
       // A jump host is named first, and what is behind it when that has its password.
-      const ids = error.refused.map(({ connection }) => connection?.id ?? 0).filter((id) => !asked.has(id))
+      const ids = error.refused.map(({ connection }) => connection?.id ?? 0).filter((id) => !typed.has(id))
       if (ids.length === 0) throw error
       const connections = await listConnections(client)
       for (const { id: connectionId, username, name } of connections.filter(({ id }) => ids.includes(id))) {
         const password = await askSecret(`Password of ${clean(username)} on ${clean(name)}:`, context.io)
         if (!password) throw new VosError('declined', 'no password was given. Nothing was done.')
+        typed.set(connectionId, password)
+      }
+      // All of them, and the first ones again: the daemon keeps none for long, and a person may take their time.
+      for (const [connectionId, password] of typed) {
         await client.request('credential:lend', { requestId, connectionId, password })
-        asked.add(connectionId)
       }
     }
   }

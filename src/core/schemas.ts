@@ -226,7 +226,8 @@ export function explain(error: z.ZodError): string {
 
 /**
  * Who may ask for what: `local` only over the Unix socket, `full` with a full token over TCP too, `read` with any token.
- * What sets or reveals a credential, or decides which machine is trusted with one, stays local for ever.
+ * What sets or reveals a credential, or decides which machine is trusted with one, stays local for ever. So does
+ * what proves history: it shows each event to the letter, with paths of this machine, or reads all there is.
  */
 export const ACCESS: { readonly [Name in RequestName]: 'local' | 'full' | 'read' } = {
   'operation:start': 'full',
@@ -236,8 +237,8 @@ export const ACCESS: { readonly [Name in RequestName]: 'local' | 'full' | 'read'
   'operation:events': 'read',
   'operation:history': 'read',
   'operation:statistics': 'read',
-  'operation:chain': 'read',
-  'history:verify': 'read',
+  'operation:chain': 'local',
+  'history:verify': 'local',
   subscribe: 'read',
   'connection:list': 'read',
   'connection:add': 'local',

@@ -7,6 +7,8 @@ export interface Caller {
   /** Of its token. */
   readonly name: string
   readonly access: 'read' | 'full'
+  /** False from the moment it is revoked; absent where nobody revokes. */
+  readonly isKnown?: () => boolean
 }
 
 /** What the journal calls somebody who came with a token. No login name holds a colon. */
@@ -45,6 +47,10 @@ export function signed(name: RequestName, input: unknown, caller: Caller): unkno
 /** Their words name files of this machine. */
 const ABOUT_FILES: readonly string[] = ['bad_key_file', 'bad_config', 'state_directory', 'socket_path', 'database']
 
+/** So do those of a helper or an agent that fails; and after the intent the code says only that nobody knows. */
+const ABSOLUTE_PATH = /(?<=^|[\s"'(=])\/[^\s"'(),:;]+/g
+const WORDS: readonly string[] = ['message', 'hint']
+
 /** An answer, or a batch of events, without what is nobody's business out there: where things lie on this machine. */
 export function concealed(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(concealed)
@@ -52,6 +58,7 @@ export function concealed(value: unknown): unknown {
   const fields = Object.entries(value).flatMap(([key, field]: [string, unknown]) => {
     if (key === 'stateDirectory' || key === 'keyPath') return []
     if (key === 'credential') return [[key, { type: (field as { type: unknown }).type }]]
+    if (WORDS.includes(key) && typeof field === 'string') return [[key, field.replace(ABSOLUTE_PATH, '…')]]
     return [[key, concealed(field)]]
   })
   const copy = Object.fromEntries(fields) as Record<string, unknown>

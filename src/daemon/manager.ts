@@ -297,6 +297,8 @@ export class Manager {
   ): Refusal | null {
     const about = { connection: { id: connection.id, name: connection.name } }
     const { name } = connection
+    /** It is the jump host whose password is to be typed. */
+    let unasked: Refusal | null = null
     const hold = this.#hold(connection)
     if (hold) return { ...hold.toInfo(), ...about }
     if (connection.via !== null) {
@@ -304,9 +306,8 @@ export class Manager {
       const hop = { ...this.#store.connections.get(connection.via), acceptNew: false }
       const { requestId = '', operationId = '', dryRun = false } = request
       const found = this.#obstacle({ operationType: 'ssh_test', requestId, operationId, dryRun }, hop)
-      // It is the jump host whose password is to be typed.
-      if (found?.code === 'needs_answer') return found
-      if (found) return { ...found, message: `${name} is reached through ${hop.name}: ${found.message}`, ...about }
+      if (found?.code === 'needs_answer') unasked = found
+      else if (found) return { ...found, message: `${name} is reached through ${hop.name}: ${found.message}`, ...about }
     }
     const loginHold = this.loginHold(connection)
     if (loginHold && !request.despiteLoginHold)
@@ -341,6 +342,7 @@ export class Manager {
       }
     }
     // The last of all, so that nobody is asked for a password in vain.
+    if (unasked) return unasked
     const { requestId = '', operationId = '', dryRun = false } = request
     const isLent =
       this.#lent.isLent(requestId, connection.id) || this.#lent.find(operationId, connection.id) !== undefined
@@ -875,7 +877,10 @@ export class Manager {
     const attempt = event.type === 'authenticating' ? event : before.authenticating
     const device = attempt?.hop?.device ?? before.device
     username = attempt?.username ?? username
-    if (event.type === 'settled' && event.error?.code === 'password_expired' && username !== undefined) {
+    // After the intent an ending has another code than what it ended by.
+    const cause = error instanceof UnreadError ? 'no_credential' : error instanceof VosError ? error.code : undefined
+    const ending = event.type === 'settled' ? (cause ?? event.error?.code) : undefined
+    if (event.type === 'settled' && ending === 'password_expired' && username !== undefined) {
       operations.setLoginHold(device, username, { since: at, operationId: before.id, message: event.message })
       return
     }
@@ -889,10 +894,7 @@ export class Manager {
     }
     if (event.type === 'authenticated') return operations.clearLoginHold(device, username)
     // A recipe begins to look anew only when the link was gone before the attempt.
-    // After the intent an ending has another code than what it ended by.
-    const cause = error instanceof UnreadError ? 'no_credential' : error instanceof VosError ? error.code : undefined
-    const code =
-      event.type === 'settled' ? (cause ?? event.error?.code) : event.type === 'reconciling' ? 'connection_lost' : null
+    const code = event.type === 'settled' ? ending : event.type === 'reconciling' ? 'connection_lost' : null
     if (code === null) return
     const hold = this.#holdBefore.get(before.id)
     if (code !== undefined && NOT_ATTEMPTED.includes(code)) {

@@ -49,7 +49,7 @@ export interface SealedStore {
   withKey<T>(use: (key: KeyObject) => T): Promise<T>
   /** @throws VosError `store_locked` for a wrong passphrase, and too soon after one */
   unlock(passphrase: string, isNew: boolean): Promise<KeyStatus>
-  /** After what is being opened just now. */
+  /** After a change of the key that is under way, so that none of them leaves it open. */
   lock(): Promise<KeyStatus>
   /** Everything under another key, in one transaction. @throws VosError when something cannot be opened; then nothing is changed. */
   rotate(passphrase?: string): Promise<KeyStatus>
@@ -209,6 +209,7 @@ export function createSealedStore({
           throw new VosError('bad_request', 'The sealed store has a passphrase already.', { hint: 'vosctl key unlock' })
         }
         if (kdf === null && !isNew) throw new VosError('bad_request', 'The sealed store has no passphrase yet.')
+        if (kdf === null) checkLength(passphrase)
         await (kdf === null ? begin(passphrase) : open(passphrase, kdf))
         return status()
       }),
@@ -226,6 +227,7 @@ export function createSealedStore({
         else if (passphrase !== undefined) {
           const old = key
           if (!old) throw locked()
+          checkLength(passphrase)
           const kdf = newKdf()
           const made = await derive(passphrase, kdf)
           sealAnew(old, made, kdf)
@@ -233,6 +235,20 @@ export function createSealedStore({
         return status()
       }),
   }
+}
+
+/** Whoever has a copy of the database may try as long as they like. */
+const MIN_PASSPHRASE = 12
+
+function checkLength(passphrase: string): void {
+  if ([...passphrase].length >= MIN_PASSPHRASE) return
+  throw new VosError(
+    'bad_request',
+    `The passphrase is shorter than ${MIN_PASSPHRASE} characters. Nothing was changed.`,
+    {
+      hint: 'Take several words: a copy of the database would let a short one be guessed.',
+    },
+  )
 }
 
 function locked(): VosError {

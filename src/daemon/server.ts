@@ -16,7 +16,7 @@ import {
   type RequestOf,
   type ServerToClientEvents,
 } from '../core/protocol.ts'
-import { explain, REQUESTS } from '../core/schemas.ts'
+import { ACCESS, explain, REQUESTS } from '../core/schemas.ts'
 import { VERSION } from '../core/version.ts'
 import { concealed, signed, type Caller } from './caller.ts'
 import { failpoint } from './failpoint.ts'
@@ -30,6 +30,8 @@ const MAX_CLIENTS = 64
 const MAX_ROOMS = 16
 const MAX_PACKET_BYTES = 64 * 1024
 const REQUESTS_PER_SECOND = 20
+/** How much of each second whoever came with a token may keep the daemon busy with reading. */
+const READING_SHARE = 0.25
 const HEARTBEAT_MS = 5000
 /** Whoever connects and is not admitted within this time leaves its place to others. */
 const ENTER_MS = 10_000
@@ -105,6 +107,7 @@ export function createVosServer(options: ServerOptions): RunningServer {
   // Clients that are admitted or being refused; whoever sends nothing must not keep the daemon from its descriptors.
   http.maxConnections = maxClients * 2
   const doors = new Set<VosServer>()
+  const readings = createReadings()
   const clients = () => [...doors].reduce((sum, io) => sum + io.sockets.sockets.size, 0)
   const feed = new Feed(store.operations, (id) => (manager.find(id) ?? store.operations.find(id)[0])?.connection.id)
   const stopFeeding = manager.onEvent((recorded) => feed.push(recorded))
@@ -220,8 +223,16 @@ export function createVosServer(options: ServerOptions): RunningServer {
     table: AllHandlers,
     caller: Caller | undefined,
   ): Promise<Reply<unknown>> {
-    const reply = await answer(name, input, table, caller)
-    return caller ? (concealed(reply) as typeof reply) : reply
+    if (!caller || ACCESS[name] !== 'read') {
+      const reply = await answer(name, input, table, caller)
+      return caller ? (concealed(reply) as typeof reply) : reply
+    }
+    if (!readings.hasTime(caller)) {
+      const message = 'What this token reads keeps the daemon too busy.'
+      return refuse(new VosError('too_many_requests', message, { hint: 'Ask more slowly, and for less at once.' }))
+    }
+    const reply = await readings.timed(caller, () => answer(name, input, table, caller))
+    return readings.timed(caller, () => concealed(reply) as typeof reply)
   }
 
   async function answer(
@@ -272,6 +283,26 @@ export function createVosServer(options: ServerOptions): RunningServer {
       http.closeAllConnections()
       for (const socket of raw.keys()) socket.destroy()
       await Promise.all(closed)
+    },
+  }
+}
+
+/** Of each token, how much of the daemon's time its questions have taken: while it reads, nobody else has a turn. */
+function createReadings() {
+  const spent = new Map<string, { readonly at: number; readonly ms: number }>()
+  const level = ({ name }: Caller, now: number): number => {
+    const { at, ms } = spent.get(name) ?? { at: now, ms: 0 }
+    return Math.max(0, ms - (now - at) * READING_SHARE)
+  }
+  return {
+    hasTime: (caller: Caller): boolean => level(caller, performance.now()) < READING_SHARE * 1000,
+    timed<T>(caller: Caller, work: () => T): T {
+      const began = performance.now()
+      const before = level(caller, began)
+      const result = work()
+      const at = performance.now()
+      spent.set(caller.name, { at, ms: before + at - began })
+      return result
     },
   }
 }

@@ -13,6 +13,7 @@ import { createFace } from '../../src/daemon/http/face.ts'
 import { RESTART } from '../../src/daemon/http/restart.ts'
 import { ask, openFace, type Heard, type Wish } from '../helpers/face.ts'
 import { NetworkHouse, ORIGIN } from '../helpers/network.ts'
+import { RawClient } from '../faults/fuzz/raw-client.ts'
 import { House } from '../helpers/manager.ts'
 import { LOST, output, ScriptedDevice, type Script } from '../helpers/scripted-device.ts'
 import { until } from '../helpers/wait.ts'
@@ -492,6 +493,21 @@ describe('behind the network door', () => {
       'access-control-expose-headers': 'Location, Retry-After',
       location: expect.stringMatching(/^\/api\/operations\/r-/) as string,
     })
+  })
+
+  it('a token that is revoked while its body is on the way starts nothing', async () => {
+    const { network, port } = await open()
+    const token = network.token('ci', 'full')
+    const lines = [`Host: localhost:${port}`, `Authorization: Bearer ${token}`, `Idempotency-Key: ${randomUUID()}`]
+    await using client = await RawClient.connect({ to: { port } })
+    const more = ['Content-Type: application/json', 'Content-Length: 2', 'Connection: close', 'Expect: 100-continue']
+    client.send(['POST /api/connections/1/restart HTTP/1.1', ...lines, ...more, '', ''].join('\r\n'))
+    expect(await client.hears('100 Continue')).toBe(true)
+    network.revoke('ci')
+    client.send('{}')
+    expect(await client.isThrownOut(5000)).toBe(true)
+    expect(client.heard).toContain('HTTP/1.1 401')
+    expect(network.house.manager.board()).toEqual([])
   })
 
   it('a token with the longest name can start work, and there is none with a longer one', async () => {

@@ -37,6 +37,17 @@ describe('a password that is typed at each start', () => {
     expect(house.manager.board()).toEqual([])
   })
 
+  it('of a jump host is asked for when nothing stands in the way behind it', () => {
+    const { house, id: hop, refusal } = open()
+    const behind = house.add('b', '10.10.0.11')
+    house.store.write(() => house.store.connections.edit(behind, { via: 'a' }))
+    expect(refusal(() => house.start(behind))).toMatchObject({ code: 'host_key_unpinned' })
+    house.store.write(() => house.store.connections.edit(behind, { acceptNew: true, credential: 'prompt' }))
+    expect(refusal(() => house.start(behind))).toMatchObject({
+      refused: [{ code: 'needs_answer', connection: { id: hop } }],
+    })
+  })
+
   it('belongs to the operation of its request until that has ended', async () => {
     const { house, id, refusal } = open()
     const requestId = randomUUID()

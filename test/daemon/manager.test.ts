@@ -292,6 +292,14 @@ describe('one login attempt', () => {
     expect(() => house.start(id)).toThrow(expect.objectContaining({ code: 'login_held' }))
   })
 
+  it('holds it too when that comes after the command was sent, and the ending says no more than unknown', async () => {
+    const open = ['ok', new VosError('password_expired', 'x')] as const
+    const house = new House(() => new ScriptedDevice({ open, commit: [{ type: 'sent' }, LOST] }))
+    const id = house.add('cucm-pub')
+    expect((await house.settled(house.start(id).operations[0]?.id ?? '')).status).toBe('unknown')
+    expect(() => house.start(id, { operationType: 'verify' })).toThrow(expect.objectContaining({ code: 'login_held' }))
+  })
+
   it.each(['login_refused', 'password_expired'] as const)(
     'uses a credential that ended in %s nowhere else in its batch, not even where it has connected already',
     async (code) => {

@@ -11,12 +11,13 @@ import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import type { Operation } from '../../src/core/operation.ts'
 import { PROTOCOL_VERSION, type EventBatch, type Reply, type RequestName } from '../../src/core/protocol.ts'
 import { ACCESS, REQUESTS } from '../../src/core/schemas.ts'
-import { concealed } from '../../src/daemon/caller.ts'
+import { concealed, signed } from '../../src/daemon/caller.ts'
 import { openNetworkDoor } from '../../src/daemon/network/door.ts'
 import { DEFAULT_SETTINGS, type TlsSettings } from '../../src/daemon/settings.ts'
 import { RawClient } from '../faults/fuzz/raw-client.ts'
 import { VALID } from '../faults/fuzz/targets-request.ts'
 import { NetworkHouse, ORIGIN } from '../helpers/network.ts'
+import { ACCEPTED } from '../helpers/operations.ts'
 import { output } from '../helpers/scripted-device.ts'
 import { temporaryDirectory } from '../helpers/temporary.ts'
 import { requireTool } from '../helpers/tools.ts'
@@ -119,6 +120,22 @@ describe('with a token', () => {
     expect(await ask(socket, 'connection:list')).toEqual({ ok: true, value: [] })
   })
 
+  it('nobody speaks in the name of another, whatever they ask', () => {
+    for (const name of Object.keys(REQUESTS) as RequestName[]) {
+      if (ACCESS[name] === 'local') continue
+      const words = Object.keys(REQUESTS[name].shape)
+      // Whatever may say who asks has one of these names.
+      const by = words.filter((word) => word === 'createdBy' || word === 'by')
+      expect(words.filter((word) => /by$|user|caller|token/i.test(word))).toEqual(by)
+      for (const input of VALID[name]) {
+        const plain = Object.entries(input as object).filter(([word]) => !word.startsWith('despite'))
+        const said = { ...Object.fromEntries(plain), ...Object.fromEntries(by.map((word) => [word, 'root'])) }
+        const made = signed(name, said, { name: 'ci', access: 'full' }) as Record<string, unknown>
+        expect(by.map((word) => made[word])).toEqual(by.map(() => 'token:ci'))
+      }
+    }
+  })
+
   it('nobody says that a person at a terminal wants it all the same', async () => {
     const house = new NetworkHouse()
     const caller = { name: 'ci', access: 'full' } as const
@@ -145,6 +162,15 @@ describe('with a token', () => {
     const settled = { type: 'settled', status: 'failed', message: error.message, error }
     expect(JSON.stringify(concealed({ ok: false, error }))).not.toContain('/')
     expect(JSON.stringify(concealed([{ events: [{ event: settled }] }]))).not.toContain('/')
+    // A helper or an agent that fails; and after the intent the code is that of a doubt.
+    const unknown = {
+      code: 'connection_lost_after_sending',
+      message: 'The key file /k/id is gone',
+      hint: 'S=/run/a.sock x',
+    }
+    const helper = { code: 'no_credential', message: 'The helper "v" has none: /opt/v is no file.', hint: '"/opt/v"' }
+    for (const error of [unknown, helper]) expect(JSON.stringify(concealed({ error }))).not.toContain('/')
+    expect(concealed({ message: 'Cisco Tomcat/DB 1/2' })).toEqual({ message: 'Cisco Tomcat/DB 1/2' })
   })
 
   it('that is revoked, whoever is connected is cut off, by whatever way they came', async () => {
@@ -363,6 +389,27 @@ describe('the limits', () => {
     const answers = await Promise.all(Array.from({ length: 60 }, () => say({ port }, greedy)))
     expect(answers.filter((heard) => heard.startsWith('HTTP/1.1 429')).length).toBeGreaterThan(0)
     expect(await say({ port }, modest)).toMatch(/^HTTP\/1\.1 200/)
+  })
+
+  it('of reading leave the daemon to others: a token that asks for too much too often has to wait', async () => {
+    const { house, server } = new NetworkHouse()
+    const { operations } = house.store
+    house.store.write(() => {
+      for (let id = 0; id < 500; id++) {
+        const { operation } = operations.insert(`r-${id}`, { ...ACCEPTED, device: `d${id}:22` }, id)
+        operations.append(operation, { type: 'settled', status: 'cancelled', message: 'm' }, id)
+        operations.archive(`r-${id}`)
+      }
+    })
+    const ask = (name: string) => server.ask('operation:history', { limit: 5000 }, { name, access: 'read' })
+    const isRefused = async () => {
+      const reply = await ask('greedy')
+      return !reply.ok && reply.error.code === 'too_many_requests'
+    }
+    let asked = 0
+    while (!(await isRefused())) expect(++asked).toBeLessThan(1000)
+    expect(await ask('modest')).toMatchObject({ ok: true })
+    await until('it may ask again', async () => !(await isRefused()))
   })
 
   it('of connections turn away whoever comes too much, and those who are in stay', async () => {

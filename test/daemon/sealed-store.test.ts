@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
+import { setImmediate as turn } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import {
   bindingOf,
@@ -278,6 +279,16 @@ describe('a passphrase', () => {
     expect((await rejection(house.sealed({ provider: 'passphrase' }).unlock('open sesame', false))).code).toBe(
       'store_locked',
     )
+  })
+
+  it('that is taking the place of another one does not open what is locked meanwhile', async () => {
+    const { sealed } = await open()
+    await sealed.unlock('open sesame', true)
+    const changed = sealed.rotate('new')
+    await turn()
+    expect((await sealed.lock()).state).toBe('locked')
+    await changed
+    expect(sealed.status().state).toBe('locked')
   })
 
   it('is nowhere on the disk', async () => {

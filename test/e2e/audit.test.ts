@@ -128,6 +128,7 @@ it('a row that was edited while the daemon was away is named, exit 1', { timeout
   await rig.prepare(['daemon', 'stop'])
   expect(rig.log()).toContain(`history head ${head.trim()}`)
 
+  rig.isEdited = true
   const db = new Database(path.join(rig.state, 'vosctl.db'))
   db.exec(`UPDATE operation_events SET event = replace(event, 'CAB-7', 'CAB-9') WHERE cursor = 1`)
   db.close()

@@ -130,6 +130,7 @@ describe('bad input', { timeout: 60_000 }, () => {
     fs.mkdirSync(rig.state, { mode: 0o700 })
     const file = path.join(rig.state, 'vosctl.db')
     fs.writeFileSync(file, 'precious notes\n'.repeat(20), { mode: 0o600 })
+    rig.isEdited = true
     const { status, stderr } = await rig.run(['ps'])
     expect(status).toBe(7)
     expect(stderr).toContain('is not a database')

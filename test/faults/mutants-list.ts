@@ -113,10 +113,11 @@ export const MUTANTS: readonly Mutant[] = [
       {
         file: 'src/daemon/ssh/authentication.ts',
         find: `      this.#state = 'done'
-      this.#link?.end(partial ? this.#needsMore(offered) : this.#refused())`,
-        replace: `      if (this.#secret) next({ type: 'password', username: this.#username, password: this.#secret })
-      else this.#link?.end(partial ? this.#needsMore(offered) : this.#refused())
-      this.#secret = ''`,
+      // With an agent`,
+        replace: `      const again = this.#secret
+      this.#secret = ''
+      if (again) return void next({ type: 'password', username: this.#username, password: again })
+      // With an agent`,
       },
       {
         file: 'src/daemon/ssh/authentication.ts',

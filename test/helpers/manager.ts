@@ -1,6 +1,6 @@
 import path from 'node:path'
 import { randomUUID } from 'node:crypto'
-import { onTestFinished } from 'vitest'
+import { expect, onTestFinished } from 'vitest'
 import type { Device } from '../../src/core/device.ts'
 import { isSettled, type Operation, type RecordedEvent } from '../../src/core/operation.ts'
 import type { StartRequest } from '../../src/core/protocol.ts'
@@ -8,6 +8,7 @@ import { LentSecrets } from '../../src/daemon/lent-secrets.ts'
 import { Manager } from '../../src/daemon/manager.ts'
 import { openDatabase } from '../../src/daemon/store/database.ts'
 import { Store } from '../../src/daemon/store/store.ts'
+import { verifyFile } from './journal.ts'
 import { temporaryDirectory } from './temporary.ts'
 import { FACTS } from './operations.ts'
 import { until } from './wait.ts'
@@ -38,9 +39,11 @@ export class House {
     this.#device = device
     this.store = this.#openStore()
     this.manager = this.#openManager()
-    onTestFinished(() => {
+    onTestFinished(async () => {
       this.manager.stopSweeping()
       this.store.close()
+      // Whatever a test has done, its history is as it was written.
+      expect((await verifyFile(this.file)).bad).toBeNull()
     })
   }
 

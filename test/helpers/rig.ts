@@ -7,6 +7,7 @@ import { DEFAULT_TIMINGS } from '../../src/core/connection.ts'
 import type { Scenario, Simulator, SimulatorOptions } from '../../src/simulator/index.ts'
 import { startSimulator } from '../../src/simulator/index.ts'
 import { Hunt, toLines, type Leak } from './hunt.ts'
+import { verifyFile } from './journal.ts'
 import { Terminal } from './terminal.ts'
 import { temporaryDirectory, type AtEnd } from './temporary.ts'
 
@@ -40,11 +41,14 @@ export class Rig {
   readonly #leaks: Leak[] = []
   /** Files, from {@link directory}, into which the test itself has written a secret. */
   readonly ownFiles = new Set<string>()
+  /** The test itself has changed the database. */
+  isEdited = false
 
   constructor(atEnd: AtEnd = onTestFinished) {
     this.#atEnd = atEnd
     this.directory = temporaryDirectory(atEnd)
     atEnd(() => this.#findNoSecret())
+    atEnd(() => this.#verifyHistory())
     this.state = path.join(this.directory, 'state')
     this.config = path.join(this.directory, 'config')
     this.socket = path.join(this.state, 'run', 'vosd.sock')
@@ -150,6 +154,14 @@ export class Rig {
     if (this.#hunt.size === 0) return
     const leaks = this.leaks()
     if (leaks.length > 0) throw new Error(`A secret has leaked:\n${leaks.join('\n')}`)
+  }
+
+  /** Of every test that has a house: whatever has happened in it, its history is as it was written. */
+  async #verifyHistory(): Promise<void> {
+    const file = path.join(this.state, 'vosctl.db')
+    if (this.isEdited || !fs.existsSync(file)) return
+    const { bad } = await verifyFile(file)
+    if (bad) throw new Error(`History is not whole: ${bad.table} ${bad.row} ${bad.what}`)
   }
 
   async add(name: string, simulator: Simulator, flags: readonly string[] = [], timing = timings(0.002)): Promise<void> {

@@ -41,6 +41,9 @@ export function createFace({ store, manager, server, now, log, bodyMs = BODY_MS 
       })
     }
     const body = route.method === 'POST' ? await readJson(request, bodyMs) : undefined
+    if (caller.isKnown?.() === false) {
+      throw new VosError('bad_token', 'The token was revoked while its request was on the way. Nothing was started.')
+    }
     const key = request.headers['idempotency-key'] as string | undefined
     const asCaller = async (name: RequestName, input: unknown) => {
       const reply = await server.ask(name, input, caller)

@@ -147,6 +147,10 @@ export async function openNetworkDoor(options: NetworkOptions): Promise<NetworkD
     return toCaller(token)
   }
 
+  function toCaller({ id, name, access }: Token): Caller {
+    return { name, access, isKnown: () => tokens.list().some((one) => one.id === id) }
+  }
+
   function identify(said: unknown): Token | null {
     const token = typeof said === 'string' && /^vosctl_[\w-]{43}$/.test(said) ? tokens.find(said) : null
     const at = now()
@@ -300,10 +304,6 @@ const CODES: Readonly<Record<number, ErrorCode>> = {
   403: 'not_allowed',
   421: 'not_allowed',
   429: 'too_many_requests',
-}
-
-function toCaller({ name, access }: Token): Caller {
-  return { name, access }
 }
 
 function createListener(material: TlsMaterial | null, asksForCertificate: boolean, descriptors: number): Server {
