@@ -222,8 +222,10 @@ describe('a passphrase', () => {
     const { house, sealed } = await open()
     expect(sealed.status()).toEqual({ provider: 'passphrase', state: 'none', path: null, secrets: 3 })
     expect(sealed.locked()).toMatchObject({ code: 'store_locked' })
-    expect((await rejection(sealed.unlock('open sesame', false))).message).toContain('has no passphrase yet')
-    expect(await sealed.unlock('open sesame', true)).toMatchObject({ state: 'open' })
+    expect((await rejection(sealed.unlock('open sesame, door', false))).message).toContain('has no passphrase yet')
+    const short = await rejection(sealed.unlock('open sesame', true))
+    expect(short.message).toBe('The passphrase is shorter than 12 characters. Nothing was changed.')
+    expect(await sealed.unlock('open sesame, door', true)).toMatchObject({ state: 'open' })
     expect(sealed.locked()).toBeNull()
     expect(await house.opened(sealed)).toEqual(ALL)
     expect(await house.opened(house.sealed())).toEqual(NONE)
@@ -236,7 +238,7 @@ describe('a passphrase', () => {
       hint: expect.stringContaining('vosctl key unlock'),
     })
     expect((await rejection(next.unlock('another one', true))).message).toContain('has a passphrase already')
-    await next.unlock('open sesame', false)
+    await next.unlock('open sesame, door', false)
     expect(await house.opened(next)).toEqual(ALL)
     expect((await next.lock()).state).toBe('locked')
     await expect(next.withKey(() => 'never')).rejects.toThrow('locked')
@@ -244,10 +246,10 @@ describe('a passphrase', () => {
 
   it('that is wrong opens nothing, is told from the right one, and has to be waited after', async () => {
     const { sealed, house } = await open()
-    await sealed.unlock('open sesame', true)
+    await sealed.unlock('open sesame, door', true)
     const next = house.sealed({ provider: 'passphrase' })
     const [first, second] = await Promise.all(
-      ['Open Sesame', 'open sesame'].map((one) => rejection(next.unlock(one, false))),
+      ['Open Sesame, door', 'open sesame, door'].map((one) => rejection(next.unlock(one, false))),
     )
     expect(first?.message).toContain('is not the passphrase of the sealed store')
     // The right one, too soon: whoever guesses learns nothing from it.
@@ -258,9 +260,9 @@ describe('a passphrase', () => {
 
   it('is forgotten by a lock that is asked for while it opens', async () => {
     const { sealed, house } = await open()
-    await sealed.unlock('open sesame', true)
+    await sealed.unlock('open sesame, door', true)
     const next = house.sealed({ provider: 'passphrase' })
-    const opening = next.unlock('open sesame', false)
+    const opening = next.unlock('open sesame, door', false)
     expect(await next.lock()).toMatchObject({ state: 'locked' })
     expect(await opening).toMatchObject({ state: 'open' })
     expect(next.status().state).toBe('locked')
@@ -268,23 +270,23 @@ describe('a passphrase', () => {
 
   it('is replaced by another one in one transaction, only where it is open', async () => {
     const { sealed, house } = await open()
-    await sealed.unlock('open sesame', true)
-    await expect(house.sealed({ provider: 'passphrase' }).rotate('new')).rejects.toThrow('locked')
-    expect((await rejection(sealed.unlock('Open Sesame', false))).message).toMatch(/It stays open\.$/)
+    await sealed.unlock('open sesame, door', true)
+    await expect(house.sealed({ provider: 'passphrase' }).rotate('new and longer')).rejects.toThrow('locked')
+    expect((await rejection(sealed.unlock('Open Sesame, door', false))).message).toMatch(/It stays open\.$/)
     await sealed.rotate('grüße aus Köln')
     expect(await house.opened(sealed)).toEqual(ALL)
     const next = house.sealed({ provider: 'passphrase' })
     await next.unlock('grüße aus Köln', false)
     expect(await house.opened(next)).toEqual(ALL)
-    expect((await rejection(house.sealed({ provider: 'passphrase' }).unlock('open sesame', false))).code).toBe(
+    expect((await rejection(house.sealed({ provider: 'passphrase' }).unlock('open sesame, door', false))).code).toBe(
       'store_locked',
     )
   })
 
   it('that is taking the place of another one does not open what is locked meanwhile', async () => {
     const { sealed } = await open()
-    await sealed.unlock('open sesame', true)
-    const changed = sealed.rotate('new')
+    await sealed.unlock('open sesame, door', true)
+    const changed = sealed.rotate('new and longer')
     await turn()
     expect((await sealed.lock()).state).toBe('locked')
     await changed
@@ -293,7 +295,7 @@ describe('a passphrase', () => {
 
   it('is nowhere on the disk', async () => {
     const { sealed, house } = await open()
-    await sealed.unlock('open sesame', true)
+    await sealed.unlock('open sesame, door', true)
     for (const file of fs.readdirSync(house.directory, { recursive: true }).map(String)) {
       const whole = path.join(house.directory, file)
       if (fs.statSync(whole).isFile()) expect(fs.readFileSync(whole).includes('sesame')).toBe(false)
@@ -303,7 +305,9 @@ describe('a passphrase', () => {
   it('is not begun where a secret lies under a key that is not there', async () => {
     const { sealed, house } = await open()
     fs.rmSync(house.key)
-    expect((await rejection(sealed.unlock('open sesame', true))).message).toContain('because of a: There is no key')
+    expect((await rejection(sealed.unlock('open sesame, door', true))).message).toContain(
+      'because of a: There is no key',
+    )
     expect(sealed.status().state).toBe('none')
   })
 
