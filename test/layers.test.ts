@@ -42,3 +42,10 @@ it('finds nothing where nothing is wrong', () => {
     'Found 0 warnings and 0 errors',
   )
 })
+
+it('wires no debug stream of a library: that of SSH prints every packet, the one with the password too', () => {
+  const sources = fs.readdirSync(path.join(root, 'src'), { recursive: true, encoding: 'utf8' })
+  const read = sources.filter((name) => /\.tsx?$/.test(name)).map((name) => path.join(root, 'src', name))
+  expect(read.length).toBeGreaterThan(100)
+  expect(read.filter((file) => /\bdebug\b\s*[:(=?]/.test(fs.readFileSync(file, 'utf8')))).toEqual([])
+})
