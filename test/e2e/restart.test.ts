@@ -299,7 +299,7 @@ describe('leaving and coming back', { timeout: TIMEOUT }, () => {
   it('cancels before the command was sent, and says that it is too late afterwards', async () => {
     const rig = new Rig()
     // It thinks for so long before its prompt that another client has the time to come in.
-    const device = await rig.appliance('cucm-pub', scenario('login-slow'), { timeScale: 0.15 })
+    const device = await rig.appliance('cucm-pub', scenario('login-slow'), { timeScale: 0.08 })
     const early = rig.start(['restart', 'cucm-pub'])
     await until('it logs in', () => device.ledger.authAttempts().length === 1)
     expect((await rig.run(['cancel', 'last'])).status).toBe(0)
