@@ -17,7 +17,7 @@ export const RIGS: readonly RigEntry[] = [
     what: 'SIGKILL before and after every durable step and every packet',
     load: async () => (await import('./kills.ts')).default,
     full: Infinity,
-    sample: 24,
+    sample: 16,
   },
   {
     name: 'syscalls',
@@ -45,14 +45,14 @@ export const RIGS: readonly RigEntry[] = [
     what: 'planted bugs, each of which another rig must catch',
     load: async () => (await import('./mutants.ts')).default,
     full: Infinity,
-    sample: 6,
+    sample: 4,
   },
   {
     name: 'histories',
     what: 'random histories of people, devices, networks, clocks and kills over the manager and the store',
     load: async () => (await import('./histories.ts')).default,
     full: 5000,
-    sample: 200,
+    sample: 60,
   },
   {
     name: 'network',
@@ -115,13 +115,13 @@ export const RIGS: readonly RigEntry[] = [
     what: 'twelve daemons or clients at once: stale sockets, foreign files and sockets in their place',
     load: async () => (await import('./race.ts')).default,
     full: 100,
-    sample: 6,
+    sample: 3,
   },
   {
     name: 'power',
     what: 'every state of the disk that a power cut could leave',
     load: async () => (await import('./power/rig.ts')).default,
     full: 30_000,
-    sample: 600,
+    sample: 300,
   },
 ]
