@@ -115,7 +115,7 @@ export const RIGS: readonly RigEntry[] = [
     what: 'twelve daemons or clients at once: stale sockets, foreign files and sockets in their place',
     load: async () => (await import('./race.ts')).default,
     full: 100,
-    sample: 3,
+    sample: 6,
   },
   {
     name: 'power',
