@@ -218,11 +218,6 @@ export const MUTANTS: readonly Mutant[] = [
         find: '      if (!isBusy(error)) this.#fail(error as Error)\n',
         replace: '      void isBusy\n',
       },
-      {
-        file: 'src/daemon/store/store.ts',
-        find: '  #fail(error: Error): void {',
-        replace: '  fail(error: Error): void {',
-      },
     ],
     caughtBy: { rig: 'syscalls', cases: 1, only: 'restart fsync#20 EIO' },
   },
