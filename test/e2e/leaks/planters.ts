@@ -188,13 +188,18 @@ const typed: Planter = {
     const { rig, atEnd } = planting
     await connect(planting, 'typed', {})
     const terminal = rig.terminal(100, 30, atEnd)
+    let round = 0
     const ask = async (): Promise<void> => {
-      terminal.line('clear; vosctl credentials set typed')
-      await terminal.shows('Password of admin on typed:')
+      terminal.line(`clear; echo "round $((${round++} + 1))"; vosctl credentials set typed`)
+      // Not the question of the round before, which stands there until the shell has cleared the screen.
+      const isAsked = (screen: string) =>
+        screen.includes(`round ${round}`) && screen.includes('Password of admin on typed:')
+      await terminal.until(`the question of round ${round}`, isAsked)
       terminal.write(this.secret)
     }
     const isBack = async (): Promise<void> => {
-      terminal.line('stty -a | grep -ow "[-]*echo" | sed "s/^/now:/"; echo "said $((40 + 2))"')
+      // On a line of its own, whether the shell has prompted already or not.
+      terminal.line('echo; stty -a | grep -ow "[-]*echo" | sed "s/^/now:/"; echo "said $((40 + 2))"')
       const screen = await terminal.shows('said 42')
       if (!/^now:echo$/m.test(screen)) throw new Error(`the terminal shows nothing any more:\n${screen}`)
     }
