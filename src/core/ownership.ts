@@ -1,3 +1,5 @@
+import { VosError } from './errors.ts'
+
 /**
  * Who can change what a path leads to? Pure: looking at the disk is the caller's part, and this part knows what is safe.
  * As ssh and sshd have it: everything on the way belongs to root or to this user, and nobody else may write there.
@@ -16,6 +18,39 @@ export interface Found {
 
 /** Null when there is nothing of that name. Never follows a link at the end. */
 export type Look = (path: string) => Found | null
+
+/** What looking needs of `node:fs`, which this part does not know. */
+export interface Disk {
+  readonly lstatSync: (path: string, options: { throwIfNoEntry: false }) => Omit<Found, 'type' | 'target'> | undefined
+  readonly readlinkSync: (path: string) => string
+}
+
+const TYPE_BITS = 0o170000
+const TYPES: Readonly<Record<number, Found['type']>> = {
+  0o040000: 'directory',
+  0o100000: 'regular file',
+  0o120000: 'symbolic link',
+  0o140000: 'socket',
+  0o010000: 'named pipe',
+}
+
+/** Client and daemon look with the same eyes; it throws VosError `state_directory` when it cannot be told. */
+export function createLook({ lstatSync, readlinkSync }: Disk): Look {
+  return (path) => {
+    try {
+      const stat = lstatSync(path, { throwIfNoEntry: false })
+      if (!stat) return null
+      const { uid, gid, mode } = stat
+      const found = { type: TYPES[mode & TYPE_BITS] ?? 'device', uid, gid, mode: mode & 0o7777 }
+      return found.type === 'symbolic link' ? { ...found, target: readlinkSync(path) } : found
+    } catch (cause) {
+      throw new VosError('state_directory', `${path} cannot be looked at: ${(cause as { code?: string }).code}.`, {
+        hint: 'Look at the owner and the mode of what lies above it, or name another directory: --state-dir <dir>',
+        cause,
+      })
+    }
+  }
+}
 
 export interface Level extends Found {
   readonly path: string
