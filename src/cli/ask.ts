@@ -1,4 +1,5 @@
 import { StringDecoder } from 'node:string_decoder'
+import { VosError } from '../core/errors.ts'
 import { conceal } from '../core/masks.ts'
 import type { Io } from './follow.ts'
 
@@ -70,8 +71,20 @@ export async function readBytes(stdin: NodeJS.ReadStream, maxBytes: number): Pro
   return Buffer.concat(chunks)
 }
 
-/** The first line of standard input, which is a secret. */
-export async function readSecret(stdin: NodeJS.ReadStream): Promise<string | null> {
+/** Read by Node before anything of ours, and it prints what is read from a stream. */
+function refuseNodeDebug({ NODE_DEBUG }: NodeJS.ProcessEnv): void {
+  if (!NODE_DEBUG) return
+  throw new VosError('bad_request', 'NODE_DEBUG is set, with which Node may print the password.', {
+    hint: 'Unset it: env -u NODE_DEBUG vosctl …',
+  })
+}
+
+/**
+ * The first line of standard input, which is a secret.
+ * @throws VosError `bad_request` where Node would print it
+ */
+export async function readSecret({ stdin, env }: Pick<Io, 'stdin' | 'env'>): Promise<string | null> {
+  refuseNodeDebug(env)
   const line = await readLine(stdin)
   return line === null ? null : kept(line)
 }
@@ -89,12 +102,13 @@ const CTRL_U = '\x15'
 
 /**
  * A secret from the terminal, without echo, not even of its length. Null when the person gave none (Ctrl-D).
- * @throws InterruptedError on Ctrl-C; the terminal is as before in every case
+ * @throws InterruptedError on Ctrl-C, the terminal is as before in every case; VosError `bad_request` where Node would print it
  */
 export async function askSecret(
   question: string,
-  { stdin, stderr }: Pick<Io, 'stdin' | 'stderr'>,
+  { stdin, stderr, env }: Pick<Io, 'stdin' | 'stderr' | 'env'>,
 ): Promise<string | null> {
+  refuseNodeDebug(env)
   const decoder = new StringDecoder('utf8')
   const secret: string[] = []
   let cutOff = ''

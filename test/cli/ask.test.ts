@@ -1,16 +1,16 @@
 import { PassThrough } from 'node:stream'
 import { describe, expect, it } from 'vitest'
-import { askSecret, askText, confirm, InterruptedError, readAll, readLine } from '../../src/cli/ask.ts'
+import { askSecret, askText, confirm, InterruptedError, readAll, readLine, readSecret } from '../../src/cli/ask.ts'
 import { LeftError } from '../../src/cli/leaving.ts'
 
 /** A terminal to type into; writes down what it shows and when its echo was off. */
-function terminal() {
+function terminal(env: NodeJS.ProcessEnv = {}) {
   const stdin = new PassThrough() as PassThrough & { isTTY: boolean; setRawMode(raw: boolean): void }
   const stderr = new PassThrough()
   const modes: boolean[] = []
   stdin.isTTY = true
   stdin.setRawMode = (raw) => void modes.push(raw)
-  const io = { stdin, stderr } as unknown as Parameters<typeof confirm>[1]
+  const io = { stdin, stderr, env } as unknown as Parameters<typeof askSecret>[1]
   return {
     io,
     modes,
@@ -96,6 +96,12 @@ describe('a secret', () => {
     type('half\x03')
     await expect(answer).rejects.toBeInstanceOf(InterruptedError)
     expect(modes).toEqual([true, false])
+  })
+
+  it('is not read where Node would print it', async () => {
+    const { io } = terminal({ NODE_DEBUG: 'stream' })
+    await expect(askSecret('Password:', io)).rejects.toMatchObject({ code: 'bad_request' })
+    await expect(readSecret(io)).rejects.toMatchObject({ code: 'bad_request' })
   })
 
   it('is not shown by an answer that comes before the question', async () => {

@@ -43,14 +43,8 @@ function ownerWords({ credential, name, username }: ConnectionView): string {
 async function readPassword(context: Context, connection: ConnectionView, fromStdin: boolean): Promise<string | null> {
   const what = secretWord(connection)
   const { io } = context
-  // Read by Node before anything of ours, and it prints what is read from a stream.
-  if (io.env['NODE_DEBUG']) {
-    throw new VosError('bad_request', 'NODE_DEBUG is set, with which Node may print the password.', {
-      hint: 'Unset it: env -u NODE_DEBUG vosctl …',
-    })
-  }
   // A person who types it after all must not see it either.
-  if (fromStdin && !io.stdin.isTTY) return await readSecret(io.stdin)
+  if (fromStdin && !io.stdin.isTTY) return await readSecret(io)
   if (isInteractive(context))
     return await askSecret(`${what === 'password' ? 'Password' : 'Passphrase'} of ${ownerWords(connection)}:`, io)
   throw new VosError('needs_answer', `the ${what} needs a terminal.`, {

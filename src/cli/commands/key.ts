@@ -60,7 +60,7 @@ const ROTATE_MS = 120_000
 /** Never from a flag or a variable. What is new is typed twice. */
 async function readPassphrase(context: Context, words: string, fromStdin: boolean, isNew: boolean): Promise<string> {
   const { io } = context
-  if (fromStdin && !io.stdin.isTTY) return given(await readSecret(io.stdin))
+  if (fromStdin && !io.stdin.isTTY) return given(await readSecret(io))
   if (!isInteractive(context)) {
     throw new VosError('needs_answer', 'the passphrase needs a terminal.', {
       hint: 'Or give it on standard input: --stdin',
