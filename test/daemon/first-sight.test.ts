@@ -2,10 +2,9 @@ import { describe, expect, it } from 'vitest'
 import { dayOf, type HostKey } from '../../src/core/connection.ts'
 import type { Attempt } from '../../src/core/device.ts'
 import { VosError } from '../../src/core/errors.ts'
-import { createHandlers } from '../../src/daemon/handlers.ts'
 import { House } from '../helpers/manager.ts'
 import { ScriptedDevice, type Script } from '../helpers/scripted-device.ts'
-import { secretsOf } from '../helpers/secrets.ts'
+import { handlersOf } from '../helpers/secrets.ts'
 
 const key = (letter: string): HostKey => ({ type: 'ssh-ed25519', fingerprint: `SHA256:${letter.repeat(43)}` })
 const [FIRST, SECOND] = [key('A'), key('B')]
@@ -112,17 +111,6 @@ describe('a connection that takes the first key', () => {
 })
 
 describe('a pinned key', () => {
-  function handlersOf({ store, manager, clock }: House) {
-    return createHandlers({
-      store,
-      manager,
-      ...secretsOf(store),
-      now: () => clock,
-      info: () => expect.fail('not asked'),
-      stop: () => ({ active: 0 }),
-    })
-  }
-
   it('is replaced only by whoever names the one that is pinned at that moment', () => {
     const house = new House(() => expect.fail('opened'))
     const id = house.add('cucm-pub')
@@ -148,14 +136,7 @@ describe('old algorithms', () => {
   function open() {
     const house = new House(() => new ScriptedDevice({}))
     const id = house.add('cucm-old')
-    const handlers = createHandlers({
-      store: house.store,
-      manager: house.manager,
-      ...secretsOf(house.store),
-      now: () => house.clock,
-      info: () => expect.fail('not asked'),
-      stop: () => ({ active: 0 }),
-    })
+    const handlers = handlersOf(house)
     const day = (days: number) => dayOf(house.clock + days * 86_400_000)
     const edit = (change: object) => void handlers['connection:edit']({ id, change })
     return { house, id, day, edit, now: () => house.store.connections.get(id) }

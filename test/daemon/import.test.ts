@@ -9,26 +9,17 @@ import { toExportDocument } from '../../src/cli/export-document.ts'
 import { dayOf, DEFAULT_TIMINGS, toState } from '../../src/core/connection.ts'
 import type { ConnectionView } from '../../src/core/protocol.ts'
 import { problemOf, REQUESTS } from '../../src/core/schemas.ts'
-import { createHandlers } from '../../src/daemon/handlers.ts'
 import { FACTS } from '../helpers/operations.ts'
 import { House } from '../helpers/manager.ts'
 import { ScriptedDevice } from '../helpers/scripted-device.ts'
-import { secretsOf } from '../helpers/secrets.ts'
+import { handlersOf } from '../helpers/secrets.ts'
 
 const KEY = { type: 'ssh-ed25519', fingerprint: `SHA256:${'A'.repeat(43)}` }
 const OTHER_KEY = { type: 'ssh-ed25519', fingerprint: `SHA256:${'B'.repeat(43)}` }
 
 function open() {
   const house = new House(() => new ScriptedDevice({}))
-  const { store, manager } = house
-  const handlers = createHandlers({
-    store,
-    manager,
-    ...secretsOf(store),
-    now: () => house.clock,
-    info: () => expect.fail('not asked'),
-    stop: () => ({ active: 0 }),
-  })
+  const handlers = handlersOf(house)
   const list = () => handlers['connection:list']({}) as readonly ConnectionView[]
   /** What the client does with a file, each request through the daemon's own schema. */
   const plan = async (text: string, format: 'yaml' | 'json' = 'yaml'): Promise<Plan> => {

@@ -3,12 +3,11 @@ import http from 'node:http'
 import net from 'node:net'
 import { expect, onTestFinished } from 'vitest'
 import { createFace, type FaceOptions } from '../../src/daemon/http/face.ts'
-import { createHandlers } from '../../src/daemon/handlers.ts'
 import { createVosServer } from '../../src/daemon/server.ts'
 import { House } from './manager.ts'
 import { createOpenapiValidator } from './openapi.ts'
 import { ScriptedDevice, type Script } from './scripted-device.ts'
-import { secretsOf } from './secrets.ts'
+import { handlersOf } from './secrets.ts'
 
 const check = createOpenapiValidator()
 
@@ -58,14 +57,7 @@ export async function openFace(
 ) {
   const log: string[] = []
   const { store, manager } = house
-  const handlers = createHandlers({
-    store,
-    manager,
-    ...secretsOf(store),
-    now: () => house.clock,
-    info: () => expect.fail('not asked'),
-    stop: () => ({ active: 0 }),
-  })
+  const handlers = handlersOf(house)
   const server = createVosServer({
     store,
     manager,
