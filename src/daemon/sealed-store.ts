@@ -101,9 +101,20 @@ export function createSealedStore({
   /** A failure is not kept: it may have been want of a descriptor. */
   const current = async (): Promise<KeyObject> => {
     if (key) return key
-    loading ??= load().finally(() => (loading = null))
+    loading ??= load()
+      .catch(rethrow)
+      .finally(() => (loading = null))
     const loaded = await loading
     return (key ??= loaded)
+  }
+
+  /** That the system does not read or write a file is no bug of ours, and whoever asked has to hear it. */
+  const rethrow = (error: unknown): never => {
+    const { code, syscall } = error as NodeJS.ErrnoException
+    if (code === undefined || syscall === undefined) throw error
+    throw new VosError('bad_key_file', `The key file ${file} cannot be read or written: ${code} at ${syscall}.`, {
+      hint: 'Look at its disk, then try again. What the key is now: vosctl key status',
+    })
   }
 
   const status = (): KeyStatus => {
@@ -116,7 +127,7 @@ export function createSealedStore({
   const inTurn = async <T>(change: () => T | Promise<T>): Promise<T> => {
     const turn = changing.then(change, change)
     changing = turn.catch(() => undefined)
-    return await turn
+    return await turn.catch(rethrow)
   }
 
   const open = async (passphrase: string, kdf: string): Promise<void> => {

@@ -8,7 +8,7 @@ import { withTyped } from '../../src/cli/typed-password.ts'
 it('a password that was typed first is lent again after the next one, however long that took', async () => {
   const stdin = Object.assign(new PassThrough(), { isTTY: true, setRawMode: () => undefined })
   const stderr = Object.assign(new PassThrough(), { isTTY: true })
-  const context = { io: { stdin, stderr }, flags: {} } as unknown as Context
+  const context = { io: { stdin, stderr, env: {} }, flags: {} } as unknown as Context
   const connections = [
     { id: 1, name: 'bastion', username: 'jump' },
     { id: 2, name: 'cucm-pub', username: 'admin' },

@@ -119,6 +119,20 @@ describe('a rotation', () => {
     expect(await house.opened(house.sealed())).toEqual([ALL[0], undefined, ALL[2]])
   })
 
+  it('changes nothing when the new key cannot be written, and says so', async () => {
+    const house = new House()
+    const sealed = house.sealed()
+    await house.furnish(sealed)
+    const before = fs.readFileSync(house.key)
+    fs.mkdirSync(`${house.key}-next.draft`)
+    expect(await rejection(sealed.rotate())).toMatchObject({
+      code: 'bad_key_file',
+      message: `The key file ${house.key} cannot be read or written: ERR_FS_EISDIR at rm.`,
+    })
+    expect(fs.readFileSync(house.key)).toEqual(before)
+    expect(await house.opened(house.sealed())).toEqual(ALL)
+  })
+
   it('that is asked for several times at once ends with one key that opens everything', async () => {
     const house = new House()
     const sealed = house.sealed()
@@ -202,9 +216,10 @@ describe('a rotation', () => {
     // A directory cannot be replaced by a file.
     fs.rmSync(house.key)
     fs.mkdirSync(path.join(house.key, 'x'), { recursive: true })
-    await expect(sealed.rotate()).rejects.toThrow(/director/)
+    const words = `The key file ${house.key} cannot be read or written: EISDIR at rename.`
+    expect(await rejection(sealed.rotate())).toMatchObject({ code: 'bad_key_file', message: words })
     expect(await house.opened(sealed)).toEqual(ALL)
-    await expect(sealed.rotate()).rejects.toThrow(/director/)
+    expect(await rejection(sealed.rotate())).toMatchObject({ code: 'bad_key_file', message: words })
     fs.rmSync(house.key, { recursive: true })
     expect(await house.opened(house.sealed())).toEqual(ALL)
   })

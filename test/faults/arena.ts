@@ -166,7 +166,8 @@ export class Arena implements AsyncDisposable {
   }
 
   /**
-   * The same by requests to a daemon; each is repeated when the daemon was gone before it answered.
+   * The same by requests to a daemon; each is repeated when the daemon was gone before it answered, and when it could
+   * not write the sealing key.
    * @returns what was lost although the daemon had said that it was done
    */
   async furnishByDaemon(appliances: readonly Appliance[], revive: () => Promise<void>): Promise<string[]> {
@@ -178,7 +179,8 @@ export class Arena implements AsyncDisposable {
           client = await this.connect()
           return await client.request(name, input)
         } catch (error) {
-          if (!(error instanceof NoAnswerError)) throw error
+          const isKeyUnwritten = error instanceof RefusedError && error.code === 'bad_key_file'
+          if (!(error instanceof NoAnswerError) && !isKeyUnwritten) throw error
         } finally {
           client?.close()
         }

@@ -25,3 +25,9 @@ testStory(
   /^restart unlink#[12] EIO$/,
   STRACE,
 )
+testStory(
+  'a sealing key that cannot be put on disk is refused to whoever sets a password, and made when they try again',
+  'syscalls',
+  /^first steps fsync#3[6789] EIO$/,
+  STRACE,
+)

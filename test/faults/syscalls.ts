@@ -85,11 +85,13 @@ const run: Rig = async ({ cases, seed, only = /./, say }) => {
         .split('\n')
         .filter((line) => line.includes('(INJECTED)'))
     const isInjected = (): boolean => injected().length > 0
-    // The sealing key lies beside the database: without it a login is refused, and nothing is unknown about the disk.
-    const isOnKey = (): boolean => injected().every((line) => /\/key[^/>]*>/.test(line))
+    // Without its sealing key the daemon refuses a login, and nothing is unknown about the database.
+    const isOnKey = (): boolean => injected().every((line) => !line.includes(arena.state))
+    // SQLite does not heed that one, and the daemon does it once more.
+    const isOnDirectory = (): boolean => injected().every((line) => line.includes(`<${arena.state}>`))
     try {
       const { broken, first } = await tell(arena, story, { under }, () =>
-        arena.isFirst && MUST_END.includes(syscall) && isInjected() && !isOnKey()
+        arena.isFirst && MUST_END.includes(syscall) && isInjected() && !isOnKey() && !isOnDirectory()
           ? ['3: the daemon went on after a write had failed']
           : [],
       )

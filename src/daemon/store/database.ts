@@ -193,9 +193,11 @@ function lock(db: SqliteDatabase, file: string): void {
   }
 }
 
-/** Right after the switch the pragmas lie; after a first write they tell the truth. */
+/** Right after the switch the pragmas lie; after a first write they tell the truth, and there is a journal. */
 function assertSafeWrites(db: SqliteDatabase, file: string): void {
   db.pragma(`user_version = ${versionOf(db)}`)
+  // SQLite does this too, and goes on when it fails: a journal without a name on disk is lost in a power cut.
+  syncToDisk(path.dirname(file))
   const [mode, synchronous] = [db.pragma('journal_mode', { simple: true }), db.pragma('synchronous', { simple: true })]
   if (mode !== 'wal' || synchronous !== 2) {
     throw new VosError(
