@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { migrate, openDatabase } from '../../src/daemon/store/database.ts'
 import { Store } from '../../src/daemon/store/store.ts'
-import { lived, verifyFile } from '../helpers/journal.ts'
+import { lived } from '../helpers/journal.ts'
+import { verifyFile } from '../helpers/verify-history.ts'
 import { FACTS } from '../helpers/operations.ts'
 
 /** A house with a connection of every kind, and a secret behind two of them. */

@@ -16,7 +16,7 @@ import { openDatabase } from '../../src/daemon/store/database.ts'
 import { Store } from '../../src/daemon/store/store.ts'
 import { startSimulator, type Scenario, type Simulator, type SimulatorOptions } from '../../src/simulator/index.ts'
 import { comesTrue } from '../helpers/wait.ts'
-import { check, readHouse, type Witnesses } from './check.ts'
+import { check, type Witnesses } from './check.ts'
 import { ROOT } from './root.ts'
 
 /** An hour of an appliance's life in a few seconds, and time limits of the daemon in proportion. */
@@ -297,8 +297,8 @@ export class Arena implements AsyncDisposable {
   }
 
   /** Every broken promise, now that no daemon runs and all work is at an end. */
-  check(): string[] {
-    return check(readHouse(this.database), this.witnesses)
+  check(): Promise<string[]> {
+    return check(this.database, this.witnesses)
   }
 
   get witnesses(): Witnesses {

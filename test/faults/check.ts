@@ -1,9 +1,9 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs'
-import path from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import Database from 'better-sqlite3'
 import { apply, CONFLICT_GROUP, type Operation, type RecordedEvent } from '../../src/core/operation.ts'
 import type { Simulator } from '../../src/simulator/index.ts'
+import { Hunt, toLines } from '../helpers/hunt.ts'
+import { verifyFile } from '../helpers/verify-history.ts'
 
 /** Everything that a stopped daemon has left on disk. */
 export interface House {
@@ -71,17 +71,20 @@ export interface Witnesses {
 }
 
 /** Every promise of the house that its disk and the witnesses show as broken, a sentence each; all work is at an end. */
-export function check(house: House, witnesses: Witnesses): string[] {
-  const running = house.operations.filter(({ phase }) => phase !== 'settled')
+export async function check(file: string, witnesses: Witnesses): Promise<string[]> {
+  const running = readHouse(file).operations.filter(({ phase }) => phase !== 'settled')
   return [
-    ...checkSoFar(house, witnesses),
+    ...(await checkSoFar(file, witnesses)),
     ...running.map(({ id, phase }) => `5: ${id} has not ended, it is still ${phase}`),
   ]
 }
 
 /** What must hold at any moment at which no daemon runs. */
-export function checkSoFar(house: House, witnesses: Witnesses): string[] {
+export async function checkSoFar(file: string, witnesses: Witnesses): Promise<string[]> {
+  const house = readHouse(file)
+  const { bad } = await verifyFile(file)
   return [
+    ...(bad ? [`14: ${bad.row} in ${bad.table} ${bad.what}`] : []),
     ...checkJournal(house),
     ...checkKept(house, witnesses.acknowledged),
     ...witnesses.devices.flatMap((device) => checkDevice(house, device)),
@@ -248,13 +251,10 @@ function checkDevice({ operations, events, loginHolds }: House, simulator: Simul
 
 /** Promise 8. */
 function checkSecrets({ secrets = [], directories = [], texts = [] }: Witnesses): string[] {
-  const files = directories.flatMap((directory) =>
-    readdirSync(directory, { recursive: true, encoding: 'utf8' })
-      .map((name) => path.join(directory, name))
-      .filter((file) => statSync(file, { throwIfNoEntry: false })?.isFile()),
-  )
-  return secrets.flatMap((secret) => [
-    ...files.filter((file) => readFileSync(file).includes(secret)).map((file) => `8: a password is in ${file}`),
-    ...texts.filter((text) => text.includes(secret)).map(() => '8: a password was printed'),
-  ])
+  const hunt = new Hunt()
+  for (const secret of secrets) hunt.plant('a password', secret)
+  return toLines([
+    ...directories.flatMap((directory) => hunt.searchTree(directory)),
+    ...texts.flatMap((text) => hunt.search(text, 'what was printed')),
+  ]).map((leak) => `8: ${leak}`)
 }

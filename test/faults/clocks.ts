@@ -130,7 +130,7 @@ async function live(program: string, { place, byMs, killedAt }: Case): Promise<{
   // When the clock was back and the daemon died, the next one may as well have come so much later.
   const absentMs = killedAt === undefined ? 0 : Math.max(0, -byMs)
   broken.push(...(await look(arena, id, [['history'], ...(id === null ? [] : [['status', id]])], 0, absentMs)))
-  broken.push(...(await stopInPeace(arena, second)), ...arena.check())
+  broken.push(...(await stopInPeace(arena, second)), ...(await arena.check()))
   broken.push(...judgeHouse(arena.database, id))
   if (!operation) return { broken, ending: 'killed before it was accepted' }
 

@@ -100,7 +100,7 @@ class Scene implements AsyncDisposable {
     this.client.close()
     const { status, signal } = await this.arena.stop(this.#daemon)
     this.expect(status === 0, `the daemon ended with ${signal ?? status}: ${this.#daemon.words().slice(-500)}`)
-    return [...this.broken, ...this.arena.check()]
+    return [...this.broken, ...(await this.arena.check())]
   }
 
   #openDescriptors(): number {

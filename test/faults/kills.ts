@@ -116,7 +116,7 @@ export async function tell(
     ended = await arena.stop(daemon)
   }
   if (ended.status !== 0) broken.push(`the daemon ended with ${ended.status ?? ended.signal}: ${daemon.words()}`)
-  broken.push(...arena.check())
+  broken.push(...(await arena.check()))
   return { broken, first }
 }
 

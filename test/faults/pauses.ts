@@ -253,5 +253,5 @@ async function stopped({ child, words }: Daemon): Promise<boolean> {
 }
 
 async function end(arena: Arena, daemon: Daemon): Promise<string[]> {
-  return [...(await stopInPeace(arena, daemon)), ...arena.check()]
+  return [...(await stopInPeace(arena, daemon)), ...(await arena.check())]
 }

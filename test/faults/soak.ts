@@ -12,7 +12,7 @@ import type { Simulator } from '../../src/simulator/index.ts'
 import { until, within } from '../helpers/wait.ts'
 import { Arena, type Daemon } from './arena.ts'
 import { faultyDaemon } from './build.ts'
-import { checkSoFar, readHouse } from './check.ts'
+import { checkSoFar } from './check.ts'
 import { scenario } from './kills.ts'
 import { Random } from './random.ts'
 
@@ -244,19 +244,19 @@ class Soak implements AsyncDisposable {
       const { status } = await daemon.ended
       if (status !== null) complain(this.name, `the daemon ended with ${status} before it was killed`)
       count('daemon killed')
-      this.#audit()
+      await this.#audit()
       await this.#revive()
     }
   }
 
   /** On a copy: reading what is left is a recovery, and that is the next daemon's. */
-  #audit(): void {
+  async #audit(): Promise<void> {
     const copy = mkdtempSync(path.join(this.arena.directory, 'copy-'))
     for (const suffix of ['', '-wal']) {
       if (existsSync(this.arena.database + suffix))
         copyFileSync(this.arena.database + suffix, path.join(copy, `db${suffix}`))
     }
-    for (const what of checkSoFar(readHouse(path.join(copy, 'db')), this.arena.witnesses)) complain(this.name, what)
+    for (const what of await checkSoFar(path.join(copy, 'db'), this.arena.witnesses)) complain(this.name, what)
     rmSync(copy, { recursive: true })
   }
 
@@ -288,7 +288,7 @@ class Soak implements AsyncDisposable {
   async finish(): Promise<void> {
     const { status } = await this.arena.stop(await this.#revive())
     if (status !== 0) complain(this.name, `the daemon ended with ${status}`)
-    for (const what of this.arena.check()) complain(this.name, what)
+    for (const what of await this.arena.check()) complain(this.name, what)
   }
 
   [Symbol.asyncDispose](): Promise<void> {

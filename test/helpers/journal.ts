@@ -1,6 +1,4 @@
 import path from 'node:path'
-import { setImmediate } from 'node:timers/promises'
-import Database from 'better-sqlite3'
 import { expect } from 'vitest'
 import type { Operation, OperationEvent } from '../../src/core/operation.ts'
 import type { HistoryVerification, JournalHead } from '../../src/core/protocol.ts'
@@ -9,6 +7,7 @@ import { openDatabase, type SqliteDatabase } from '../../src/daemon/store/databa
 import { Store } from '../../src/daemon/store/store.ts'
 import { ACCEPTED, UNTIL_DISPATCH } from './operations.ts'
 import { temporaryDirectory } from './temporary.ts'
+import { verify } from './verify-history.ts'
 
 export const DAY = 86_400_000
 
@@ -70,20 +69,6 @@ export class Ledger {
 
   #keep({ operation }: { readonly operation: Operation }): void {
     this.#now.set(operation.id, operation)
-  }
-}
-
-export function verify(db: SqliteDatabase, heads: readonly JournalHead[] = []): Promise<HistoryVerification> {
-  return new Store(db, (error) => expect.fail(error.message)).verify(heads, () => setImmediate())
-}
-
-/** The file as it lies on the disk, without the doubts of a starting daemon. */
-export async function verifyFile(file: string, heads: readonly JournalHead[] = []): Promise<HistoryVerification> {
-  const db = new Database(file, { fileMustExist: true })
-  try {
-    return await verify(db, heads)
-  } finally {
-    db.close()
   }
 }
 

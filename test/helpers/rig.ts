@@ -7,7 +7,7 @@ import { DEFAULT_TIMINGS } from '../../src/core/connection.ts'
 import type { Scenario, Simulator, SimulatorOptions } from '../../src/simulator/index.ts'
 import { startSimulator } from '../../src/simulator/index.ts'
 import { Hunt, toLines, type Leak } from './hunt.ts'
-import { verifyFile } from './journal.ts'
+import { verifyFile } from './verify-history.ts'
 import { Terminal } from './terminal.ts'
 import { temporaryDirectory, type AtEnd } from './temporary.ts'
 

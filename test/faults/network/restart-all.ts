@@ -118,7 +118,7 @@ export async function restartAll(
     broken.push(...judge(guest, outcome).map((what) => `${guest.name}: ${what}; it ended ${told}`))
   }
   const owner = (what: string) => [...names].find(([word]) => what.includes(word))?.[1]
-  broken.push(...arena.check().map((what) => `${owner(what) ?? 'somebody'}: ${what}`))
+  broken.push(...(await arena.check()).map((what) => `${owner(what) ?? 'somebody'}: ${what}`))
   return broken
 }
 

@@ -93,7 +93,7 @@ async function upgrade(arena: Arena): Promise<readonly string[]> {
   const daemon = await actors.start()
   await actors.restart('cucm-pub')
   await actors.stop(daemon)
-  return [...actors.broken, ...arena.check()]
+  return [...actors.broken, ...(await arena.check())]
 }
 
 /** Connections come, change and go, six devices are restarted at once (more than a WAL holds), and it all goes on. */
@@ -118,7 +118,7 @@ async function workForTwoDays(arena: Arena): Promise<readonly string[]> {
   client.close()
   await actors.restart('cucm-2')
   await actors.stop(second)
-  return [...lost, ...actors.broken, ...arena.check()]
+  return [...lost, ...actors.broken, ...(await arena.check())]
 }
 
 /** An arena whose daemons all run under strace. */
