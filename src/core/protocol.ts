@@ -97,6 +97,8 @@ export interface StartRequest {
   readonly despiteLoginHold?: boolean
   /** Check everything that can be checked without the device, and start nothing. */
   readonly dryRun?: boolean
+  /** With `dryRun`: a person could be asked, so that a password which is typed at each start stands in no way. */
+  readonly attended?: boolean
 }
 
 export interface StartResult {

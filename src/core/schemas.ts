@@ -128,6 +128,7 @@ export const REQUESTS = {
     despiteUnknown: z.boolean().exactOptional(),
     despiteLoginHold: z.boolean().exactOptional(),
     dryRun: z.boolean().exactOptional(),
+    attended: z.boolean().exactOptional(),
   }),
   'operation:cancel': z.strictObject({ id: operationId, by: line(64, 'the user name') }),
   'operation:acknowledge': z.strictObject({ id: operationId, by: line(64, 'the user name') }),

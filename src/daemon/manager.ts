@@ -287,7 +287,7 @@ export class Manager {
 
   /** What stands in the way besides other work. Checked again, where it can change, before the login. */
   #obstacle(
-    request: Pick<StartRequest, 'service' | 'despiteLoginHold' | 'despiteUnknown' | 'dryRun'> & {
+    request: Pick<StartRequest, 'service' | 'despiteLoginHold' | 'despiteUnknown' | 'dryRun' | 'attended'> & {
       readonly operationType: OperationType
       /** Of one that has been accepted. */
       readonly operationId?: string
@@ -304,8 +304,8 @@ export class Manager {
     if (connection.via !== null) {
       // Whoever goes through it does there what a test does, but pins nothing.
       const hop = { ...this.#store.connections.get(connection.via), acceptNew: false }
-      const { requestId = '', operationId = '', dryRun = false } = request
-      const found = this.#obstacle({ operationType: 'ssh_test', requestId, operationId, dryRun }, hop)
+      const { requestId = '', operationId = '', dryRun = false, attended = false } = request
+      const found = this.#obstacle({ operationType: 'ssh_test', requestId, operationId, dryRun, attended }, hop)
       if (found?.code === 'needs_answer') unasked = found
       else if (found) return { ...found, message: `${name} is reached through ${hop.name}: ${found.message}`, ...about }
     }
@@ -343,10 +343,11 @@ export class Manager {
     }
     // The last of all, so that nobody is asked for a password in vain.
     if (unasked) return unasked
-    const { requestId = '', operationId = '', dryRun = false } = request
+    const { requestId = '', operationId = '' } = request
     const isLent =
       this.#lent.isLent(requestId, connection.id) || this.#lent.find(operationId, connection.id) !== undefined
-    if (connection.credential.type === 'prompt' && !isLent && !dryRun) {
+    const willBeAsked = request.dryRun && request.attended
+    if (connection.credential.type === 'prompt' && !isLent && !willBeAsked) {
       return {
         code: 'needs_answer',
         message: `${name} wants its password typed at each start, and nobody was asked. Nothing was sent.`,

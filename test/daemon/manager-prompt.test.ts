@@ -28,10 +28,12 @@ function open(script: Script = RESTARTED) {
 }
 
 describe('a password that is typed at each start', () => {
-  it('is asked for after everything else that could stand in the way, and not for a plan', () => {
+  it('is asked for after everything else that could stand in the way, and not for a plan of somebody who can be asked', () => {
     const { house, id, refusal } = open()
     expect(refusal(() => house.start(id))).toMatchObject({ code: 'needs_answer' })
-    expect(house.start(id, { dryRun: true }).plan).toHaveLength(1)
+    expect(house.start(id, { dryRun: true, attended: true }).plan).toHaveLength(1)
+    expect(refusal(() => house.start(id, { dryRun: true }))).toMatchObject({ code: 'needs_answer' })
+    expect(refusal(() => house.start(id, { attended: true }))).toMatchObject({ code: 'needs_answer' })
     house.store.write(() => house.store.connections.setHold(id, { since: 1, by: 'bob', reason: null }))
     expect(refusal(() => house.start(id))).toMatchObject({ code: 'on_hold' })
     expect(house.manager.board()).toEqual([])

@@ -81,12 +81,15 @@ describe.skipIf(tmux === null)('at a terminal (needs tmux)', { timeout: 6 * PATI
   test('a password is typed for one operation, and kept nowhere; without a terminal there is none', async () => {
     const { rig, device } = await open('')
     await add(rig, device, ['--credential', 'prompt'])
-    const refused = await rig.run(['restart', 'pub'])
-    expect(refused).toMatchObject({
-      status: 2,
-      stderr: expect.stringContaining('wants its password typed at each start'),
-    })
+    for (const words of [['pub'], ['pub', '--dry-run']]) {
+      expect(await rig.run(['restart', ...words])).toMatchObject({
+        status: 2,
+        stderr: expect.stringContaining('wants its password typed at each start'),
+      })
+    }
     const terminal = rig.terminal(100, 24)
+    terminal.line('vosctl restart pub --dry-run; echo dry $?')
+    expect(await terminal.shows('dry 0')).toContain('would restart')
     terminal.line('vosctl restart pub; echo status $?')
     await terminal.shows(`Password of ${device.username} on pub:`)
     terminal.line(device.password)

@@ -78,7 +78,10 @@ export async function restart(
   const ids = chosen.connections.map(({ id }) => id)
   const request = toStartRequest('service_restart', ids, options, context.user)
 
-  if (options.dryRun) return sayPlan(context, request, await client.request('operation:start', request))
+  if (options.dryRun) {
+    const dry = { ...request, attended: isInteractive(context) }
+    return sayPlan(context, request, await client.request('operation:start', dry))
+  }
   await confirmSeveral(context, client, chosen, request)
 
   using departure = beginDeparture(context)
@@ -119,7 +122,13 @@ async function confirmSeveral(context: Context, client: Client, chosen: Chosen, 
   }
   // What stands in the way is asked about, or refused, when it comes to it: here only the length of it all matters.
   const plan = await client
-    .request('operation:start', { ...request, requestId: randomUUID(), despiteUnknown: true, dryRun: true })
+    .request('operation:start', {
+      ...request,
+      requestId: randomUUID(),
+      despiteUnknown: true,
+      dryRun: true,
+      attended: true,
+    })
     .then(({ plan }) => plan ?? [])
   await insist(context, {
     what: `restarting ${count}`,

@@ -25,6 +25,7 @@ export const VALID: { readonly [Name in RequestName]: readonly RequestOf<Name>[]
       despiteUnknown: false,
       despiteLoginHold: false,
       dryRun: true,
+      attended: true,
     },
   ],
   'operation:cancel': [{ id: 'r-7k2m9q', by: 'alice' }],
@@ -101,7 +102,7 @@ const TIMING =
 /** Every key that a request may have, and those that it must have. */
 const KEYS: { readonly [Name in RequestName]: { readonly may: string; readonly must: string } } = {
   'operation:start': {
-    may: 'requestId operationType connectionIds service subject createdBy reason deadlineMs parallel ifRunning startStopped cutSession despiteUnknown despiteLoginHold dryRun',
+    may: 'requestId operationType connectionIds service subject createdBy reason deadlineMs parallel ifRunning startStopped cutSession despiteUnknown despiteLoginHold dryRun attended',
     must: 'requestId operationType connectionIds createdBy',
   },
   'operation:cancel': { may: 'id by', must: 'id by' },
