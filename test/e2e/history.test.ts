@@ -228,6 +228,7 @@ describe.skipIf(tmux === null)('on a terminal', { timeout: TIMEOUT }, () => {
     await pane.says(/END/)
     pane.press('q')
     await pane.says(/^exit 0$/m)
+    pane.clear()
     pane.type('', 'logs last')
     await pane.says(/^:/m)
     pane.press('q')

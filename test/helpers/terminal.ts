@@ -24,6 +24,7 @@ export class Terminal extends Tmux {
   /** A name for files that belong to it. */
   readonly file: string
   readonly #bytes: string
+  #rounds = 0
 
   constructor({ directory, columns, rows, env = {}, atEnd = onTestFinished }: TerminalOptions) {
     const file = join(directory, `tmux-${Math.random().toString(36).slice(2, 8)}`)
@@ -37,6 +38,13 @@ export class Terminal extends Tmux {
   /** Some lines of history, then the command, whose own output {@link erasures} looks at. */
   type(command: string): void {
     this.line(`clear; for i in 1 2 3; do echo history $i; done; ${command}`)
+  }
+
+  /** On an empty screen: what stood there before is gone when this returns, and is not taken for an answer. */
+  async lineAfresh(command: string): Promise<void> {
+    const round = ++this.#rounds
+    this.line(`clear; echo "round $((${round} + 0))"; ${command}`)
+    await this.shows(`round ${round}`)
   }
 
   /** Everything the programs have written, the first line of history and what follows it. */

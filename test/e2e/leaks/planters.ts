@@ -188,13 +188,9 @@ const typed: Planter = {
     const { rig, atEnd } = planting
     await connect(planting, 'typed', {})
     const terminal = rig.terminal(100, 30, atEnd)
-    let round = 0
     const ask = async (): Promise<void> => {
-      terminal.line(`clear; echo "round $((${round++} + 1))"; vosctl credentials set typed`)
-      // Not the question of the round before, which stands there until the shell has cleared the screen.
-      const isAsked = (screen: string) =>
-        screen.includes(`round ${round}`) && screen.includes('Password of admin on typed:')
-      await terminal.until(`the question of round ${round}`, isAsked)
+      await terminal.lineAfresh('vosctl credentials set typed')
+      await terminal.shows('Password of admin on typed:')
       terminal.write(this.secret)
     }
     const isBack = async (): Promise<void> => {
