@@ -5,6 +5,7 @@ import { setImmediate } from 'node:timers/promises'
 import fc from 'fast-check'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { createVerifier, chainPage } from '../../src/daemon/history.ts'
+import { digestOf, type JournalRow } from '../../src/daemon/store/chain.ts'
 import { migrate, type SqliteDatabase } from '../../src/daemon/store/database.ts'
 import { MIGRATIONS } from '../../src/daemon/store/migrations.ts'
 import { DAY, DONE, Ledger, lived, RESTART, UNKNOWN } from '../helpers/journal.ts'
@@ -123,6 +124,14 @@ describe('whoever edits the file is found by the first row that was touched:', (
                  progress, message, error, metadata, created_by FROM active_operations WHERE id = 'r-unknown'`)
     expect(await attacked(db, invent('r-made-up'))).toMatchObject({ table: 'operation_history', row: 'r-made-up' })
     expect(await attacked(db, invent('r-unknown'))).toMatchObject({ what: 'is on the board too' })
+    // Wherever it is put, also where numbers end.
+    for (const place of ['-5', '0', '9007199254740993', '9223372036854775807']) {
+      const put = () => {
+        invent('r-made-up')()
+        db.exec(`UPDATE operation_history SET rowid = ${place} WHERE id = 'r-made-up'`)
+      }
+      expect(await attacked(db, put)).toMatchObject({ table: 'operation_history', row: 'r-made-up' })
+    }
     const twice = () =>
       db.exec(
         `UPDATE operation_history SET metadata = '{"status":"failed",' || substr(metadata, 2) WHERE id = 'r-long'`,
@@ -311,10 +320,29 @@ describe('a head that was noted elsewhere', () => {
     made.say('r-2', ...RESTART, DONE)
     made.archive('r-2')
     made.prune(DAY)
-    // The place up to which was pruned has kept its hash.
-    const asked = await made.verify([early, last])
+    // The place up to which was pruned has kept its hash, and nothing else.
+    const asked = await made.verify([early, last, { ...last, hash: early.hash.replace(/^./, 'x') }, made.head()])
     expect(asked).toMatchObject({ bad: null, prunedTo: last.cursor, pruned: 0, operations: 1 })
-    expect(asked.heads).toMatchObject([{ found: 'pruned' }, { found: 'same' }])
+    expect(asked.heads).toMatchObject([{ found: 'pruned' }, { found: 'pruned' }, { found: 'other' }, { found: 'same' }])
+  })
+
+  it('whose event somebody has hidden behind its digest is not said to be there', async () => {
+    const { db, store } = house()
+    const { id } = store.operations.chain.anchor()
+    const rows = db.prepare<[], JournalRow & { hash: Buffer }>(
+      `SELECT cursor, operation_id AS operationId, seq, at, event, hash FROM operation_events
+       WHERE operation_id = 'r-long' ORDER BY cursor`,
+    )
+    const hidden = rows.all()
+    const { cursor, hash } = hidden.at(-1) ?? expect.fail('r-long has no event')
+    const head = { cursor, hash: hash.toString('hex') }
+    expect((await verify(db, [head])).heads).toMatchObject([{ found: 'same' }])
+    for (const row of hidden) {
+      db.prepare('DELETE FROM operation_events WHERE cursor = ?').run(row.cursor)
+      db.prepare('INSERT INTO pruned_events VALUES (?, ?)').run(row.cursor, digestOf(id, row))
+    }
+    db.exec("DELETE FROM operation_history WHERE id = 'r-long'")
+    expect(await verify(db, [head])).toMatchObject({ bad: null, heads: [{ found: 'pruned' }] })
   })
 })
 

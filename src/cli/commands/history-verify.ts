@@ -34,14 +34,14 @@ export async function verifyHistory(context: Context, options: HistoryVerifyOpti
   return 0
 }
 
-function whatIsBroken({ bad, heads, prunedTo, head }: HistoryVerification): string | null {
+function whatIsBroken({ bad, heads, head }: HistoryVerification): string | null {
   if (bad) return `history is not whole: ${rowWords(bad)} ${clean(bad.what)}`
   const wrong = heads.find(({ found }) => found !== 'same')
   if (!wrong) return null
   const why = {
     other: 'another event stands there now: history was rewritten before it',
     missing: `history ends at ${head.cursor}: it was cut off, or an older copy was put in its place`,
-    pruned: `what is kept begins after ${prunedTo}: it cannot be checked any more`,
+    pruned: 'that event is not kept any more, so it cannot be checked',
     unchecked: 'it was not reached',
     same: '',
   }[wrong.found]

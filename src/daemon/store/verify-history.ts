@@ -57,12 +57,12 @@ export async function verifyHistory(
   bad ??= walk.suspect
   let operations = 0
   for (const table of ['active_operations', 'operation_history'] as const) {
-    for (let after: number | undefined = 0; after !== undefined && !bad;) {
+    for (let after: string | null | undefined = null; after !== undefined && !bad;) {
       const rows: readonly Told[] = toldRows(db, table, after)
       const untold = rows.find(({ told }) => !told)
       if (untold) bad = { table, row: untold.id, operation: untold.id, what: 'has no event that tells of it' }
       operations += rows.length
-      after = rows.at(-1)?.place
+      after = rows.at(-1)?.id
       await pause()
     }
   }
@@ -87,18 +87,18 @@ const STRAY = `SELECT cursor FROM operation_events WHERE cursor <= @anchor
   UNION ALL SELECT cursor FROM pruned_events WHERE cursor <= @anchor LIMIT 1`
 
 interface Told {
-  readonly place: number
   readonly id: string
   readonly told: number
 }
 
-function toldRows(db: Compiler, table: string, after: number): readonly Told[] {
+/** By id: whoever forges a row chooses its place. */
+function toldRows(db: Compiler, table: string, after: string | null): readonly Told[] {
   return db
-    .prepare<[number], Told>(
-      `SELECT rowid AS place, id, EXISTS (SELECT 1 FROM operation_events WHERE operation_id = rows.id) AS told
-       FROM ${table} AS rows WHERE rowid > ? ORDER BY rowid LIMIT ${PAGE}`,
+    .prepare<[object], Told>(
+      `SELECT id, EXISTS (SELECT 1 FROM operation_events WHERE operation_id = rows.id) AS told
+       FROM ${table} AS rows WHERE @after IS NULL OR id > @after ORDER BY id LIMIT ${PAGE}`,
     )
-    .all(after)
+    .all({ after })
 }
 
 class Walk {
@@ -125,7 +125,7 @@ class Walk {
     this.cursor = this.prunedTo = anchor.cursor
     this.hash = anchor.hash
     for (const head of heads) if (head.cursor < anchor.cursor) this.found.set(head, 'pruned')
-    this.#compareHeads()
+    this.#compareHeads(anchor.cursor > 0)
   }
 
   /** As much as fits into one turn: what is wrong, whether there may be more, or that this is the end. */
@@ -186,7 +186,7 @@ class Walk {
     this.cursor = cursor
     this.hash = expected
     this.#isBehindPruned = link.digest !== null
-    this.#compareHeads()
+    this.#compareHeads(link.digest !== null)
     if (link.digest !== null) {
       this.pruned++
       return null
@@ -250,9 +250,11 @@ class Walk {
     return what === null ? null : blame(row.table, what)
   }
 
-  #compareHeads(): void {
+  /** A digest fits whatever it was made of: that an event is there takes the event. */
+  #compareHeads(isPruned = false): void {
+    const kept = isPruned ? 'pruned' : 'same'
     for (const head of this.#heads) {
-      if (head.cursor === this.cursor) this.found.set(head, head.hash === this.hash.toString('hex') ? 'same' : 'other')
+      if (head.cursor === this.cursor) this.found.set(head, head.hash === this.hash.toString('hex') ? kept : 'other')
     }
   }
 }
