@@ -22,6 +22,13 @@ const OURS = new Set(
 /** The secrets that are in use in this process, as they may be written, and how often each is in use. */
 const inUse = new Map<string, { readonly forms: readonly string[]; uses: number }>()
 
+/** All of these forms: one secret may be the beginning of another, whose rest would stay. */
+let longestFirst: readonly string[] = []
+
+function sortForms(): void {
+  longestFirst = [...inUse.values()].flatMap(({ forms }) => forms).toSorted((a, b) => b.length - a.length)
+}
+
 /**
  * From now on {@link masked} takes this secret out of every text. A short word of letters stays: to black it out where it
  * stands by chance would only say what it is.
@@ -30,22 +37,24 @@ const inUse = new Map<string, { readonly forms: readonly string[]; uses: number 
 export function conceal(secret: string): () => void {
   if (secret.length < 4 || (secret.length < 8 && /^[A-Za-z]*$/.test(secret))) return () => {}
   const entry = inUse.get(secret) ?? { forms: formsOf(secret), uses: 0 }
-  inUse.set(secret, entry)
-  entry.uses++
+  if (entry.uses++ === 0) {
+    inUse.set(secret, entry)
+    sortForms()
+  }
   let isOver = false
   return () => {
     if (isOver) return
     isOver = true
-    if (--entry.uses === 0) inUse.delete(secret)
+    if (--entry.uses > 0) return
+    inUse.delete(secret)
+    sortForms()
   }
 }
 
 /** The text without the secrets that are in use, and without any token of the network door, which tells itself by its form. */
 export function masked(text: string): string {
   if (text.includes('vosctl_')) text = text.replace(TOKEN, '[token]')
-  for (const { forms } of inUse.values()) {
-    for (const form of forms) text = withoutStart(text.replaceAll(form, MASK), form)
-  }
+  for (const form of longestFirst) text = withoutStart(text.replaceAll(form, MASK), form)
   return text
 }
 
@@ -61,7 +70,7 @@ function mask(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, OURS.has(key) ? inner : mask(inner)]))
 }
 
-/** As it is, as our own texts show it, and as it stands in JSON and in an address; the longest first. */
+/** As it is, as our own texts show it, and as it stands in JSON and in an address. */
 function formsOf(secret: string): string[] {
   const forms = [
     secret,
@@ -69,7 +78,7 @@ function formsOf(secret: string): string[] {
     JSON.stringify(secret).slice(1, -1),
     encodeURIComponent(secret.toWellFormed()),
   ]
-  return [...new Set(forms)].filter((form) => form.length >= MIN_START).toSorted((a, b) => b.length - a.length)
+  return [...new Set(forms)].filter((form) => form.length >= MIN_START)
 }
 
 /** A text that was cut (`…`) may end in the first half of a secret. */

@@ -23,6 +23,11 @@ describe('a secret that is in use', () => {
     },
   )
 
+  it('leaves nothing of another one that it begins', () => {
+    for (const secret of ['summer2024', 'summer2024!Prod77', 'summer']) inUse(secret)
+    expect(masked('<summer2024!Prod77> <summer2024>')).toBe('<[password]> <[password]>')
+  })
+
   it('is taken out of what was cut off in the middle of it', () => {
     inUse('correct horse battery')
     expect(masked(oneLine(`the device said: correct horse battery`, 28))).toBe('the device said: [password]…')
