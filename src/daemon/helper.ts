@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import fs from 'node:fs'
 import os from 'node:os'
 import type { Connection } from '../core/connection.ts'
@@ -100,7 +100,13 @@ async function run(
     LOGNAME: username,
     LANG: 'C.UTF-8',
   }
-  const child = spawn(program, words, { cwd: '/', env, detached: true, stdio: ['pipe', 'pipe', 'ignore'] })
+  // Without descriptors for them a child has no streams, whatever the types say, and its error comes later.
+  const child: ChildProcess = spawn(program, words, {
+    cwd: '/',
+    env,
+    detached: true,
+    stdio: ['pipe', 'pipe', 'ignore'],
+  })
   const { promise: ended, resolve } = Promise.withResolvers<End>()
   const killAll = () => {
     try {
@@ -112,23 +118,23 @@ async function run(
   const stop = (why: string) => {
     killAll()
     // One that has left the group may hold the stream for ever.
-    child.stdout.destroy()
+    child.stdout?.destroy()
     resolve({ status: null, why })
   }
   const chunks: Buffer[] = []
   let size = 0
-  child.stdout.on('data', (chunk: Buffer) => {
+  child.stdout?.on('data', (chunk: Buffer) => {
     chunks.push(chunk)
     size += chunk.length
     if (size > MAX_OUTPUT_BYTES) stop(`it gave more than ${MAX_OUTPUT_BYTES / 1024} KiB`)
   })
   // One that does not read its question may have ended already; how, is told by its end.
-  child.stdin.on('error', () => undefined)
+  child.stdin?.on('error', () => undefined)
   child.on('error', (error: NodeJS.ErrnoException) => stop(`it cannot be run (${error.code ?? 'unknown error'})`))
   // Whatever it has left behind ends with it.
   child.on('exit', killAll)
   child.on('close', (status) => resolve({ status, why: null }))
-  child.stdin.end(input)
+  child.stdin?.end(input)
   const timer = setTimeout(() => stop(`it did not answer within ${limitMs / 1000} s`), limitMs)
   const onAbort = () => stop('the work was stopped')
   signal.addEventListener('abort', onAbort)

@@ -66,6 +66,29 @@ describe('a helper', () => {
     expect(error.message).toContain('it gave no answer of the form {"passphrase": "…"}')
   })
 
+  it('that cannot be run for want of descriptors is an error, and the daemon goes on', () => {
+    const file = script(`echo '{"password": "${SECRET}"}'`)
+    const program = `
+      import fs from 'node:fs'
+      import { askHelper } from ${JSON.stringify(path.resolve('src/daemon/helper.ts'))}
+      const ask = () => askHelper({ name: 'ops', command: [${JSON.stringify(file)}] }, ${JSON.stringify(CONNECTION)},
+        'password', new AbortController().signal).then(() => 'answered', ({ message }) => message)
+      const said = [await ask()]
+      const held = []
+      try { for (;;) held.push(fs.openSync('/dev/null')) } catch {}
+      for (const one of held.splice(-3)) fs.closeSync(one)
+      said.push(await ask())
+      for (const one of held) fs.closeSync(one)
+      said.push(await ask())
+      console.log(JSON.stringify(said))`
+    const words = ['-c', 'ulimit -n 64; exec "$0" --input-type=module -e "$1"', process.execPath, program]
+    expect(JSON.parse(execFileSync('sh', words, { encoding: 'utf8' }))).toEqual([
+      'answered',
+      'The helper "ops" has no secret for cucm-pub: it cannot be run (EMFILE). Nothing was sent.',
+      'answered',
+    ])
+  })
+
   it('gets nothing of our environment, directory and descriptors', async () => {
     const directory = temporaryDirectory()
     process.env['VOSCTL_TEST_PLANTED'] = SECRET
