@@ -1,6 +1,7 @@
 import type { Connection, ServerChannel, Session } from 'ssh2'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { VosError } from '../../src/core/errors.ts'
+import { Terminal } from '../../src/daemon/devices/vos/terminal.ts'
 import { SshSession } from '../../src/daemon/ssh/session.ts'
 import { watchLeaks } from '../helpers/leaks.ts'
 import { rejection } from '../helpers/rejection.ts'
@@ -160,6 +161,22 @@ describe('a terminal', () => {
     expect(await channel.closed).toBeUndefined()
     expect((await session.exec(['true'])).exitStatus).toBe(0)
     await session.close()
+  })
+
+  it('takes no byte any more from the moment at which the session ends, before anybody has heard of that', async () => {
+    const heard: string[] = []
+    const { session } = await meet(
+      terminal((channel) => void channel.on('data', (bytes: Buffer) => heard.push(String(bytes)))),
+    )
+    const channel = await session.shell(WINDOW)
+    const shell = new Terminal(channel, { connection: { name: 'pub', enter: 'cr' }, signal: controller.signal })
+    shell.enter()
+    await until('the device has heard it', () => heard.length > 0)
+    void session.close()
+    expect(shell.isLost).toBe(false)
+    expect(() => shell.enter()).toThrow(expect.objectContaining({ code: 'connection_lost' }))
+    await channel.closed
+    expect(heard.join('')).toBe('\r')
   })
 
   it('that does not open in time ends the session', async () => {

@@ -4,8 +4,8 @@ import type { Link } from './link.ts'
 
 /** A terminal on the device: bytes both ways. */
 export interface Channel {
-  /** Hands bytes to the kernel in order. A write after the end does nothing: `closed` tells the cause. */
-  write(data: Uint8Array | string): void
+  /** Hands bytes to the kernel in order. False after the end: nothing has left, and `closed` tells the cause. */
+  write(data: Uint8Array | string): boolean
   /**
    * Calls `listener` for everything the device sends, in order; what came before the first listener is kept for it.
    * Without a listener nothing is read, so the device is held back by SSH's window. Returns the way to stop listening.
@@ -45,7 +45,9 @@ export function toChannel(stream: ClientChannel, link: Link): Channel {
   return {
     closed: closed.promise,
     write(data) {
-      if (isOpen && stream.writable) stream.write(data)
+      if (!isOpen || !stream.writable) return false
+      stream.write(data)
+      return true
     },
     onData(listener) {
       listeners.add(listener)

@@ -97,12 +97,14 @@ export class Terminal {
   /**
    * Sends the one byte that means Enter.
    * @param check has the last word: nothing lies between it and the byte, and when it throws nothing leaves
+   * @throws VosError when the session is gone and nobody has heard of it yet: nothing has left
    */
   enter(check: () => void = () => undefined): void {
     this.#reader.touch(performance.now())
     failpoint('enter.before')
     check()
-    this.#send(this.#options.connection.enter === 'cr' ? '\r' : '\n')
+    const hasLeft = this.#send(this.#options.connection.enter === 'cr' ? '\r' : '\n')
+    if (!hasLeft) throw this.lostError('before the command was sent')
     failpoint('enter.after')
   }
 
@@ -153,8 +155,8 @@ export class Terminal {
     this.#channel.close()
   }
 
-  #send(bytes: string): void {
-    this.#channel.write(bytes)
+  #send(bytes: string): boolean {
+    return this.#channel.write(bytes)
   }
 
   #listen(): void {
