@@ -1,3 +1,5 @@
+import { randomBytes } from 'node:crypto'
+import fs from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { migrate, openDatabase } from '../../src/daemon/store/database.ts'
 import { Store } from '../../src/daemon/store/store.ts'
@@ -50,4 +52,20 @@ describe('a database that was taken back to an older vosctl', () => {
     again.close()
     expect(await verifyFile(file)).toMatchObject({ bad: null })
   })
+})
+
+it('a database of an older vosctl holds nothing any more of the secrets that were replaced in it', () => {
+  const { db, file } = furnished()
+  migrate(db, 3, null)
+  db.pragma('secure_delete = OFF')
+  // As long as a page, so that nothing that comes later has a place where it was.
+  const old = randomBytes(4096)
+  const seal = db.prepare('UPDATE connections SET sealed_password = ? WHERE id = 2')
+  for (const secret of [old, Buffer.of(3)]) seal.run(secret)
+  db.close()
+  const holdsIt = () =>
+    [file, `${file}-wal`].some((one) => fs.existsSync(one) && fs.readFileSync(one).includes(old.subarray(-2000)))
+  expect(holdsIt()).toBe(true)
+  openDatabase(file).close()
+  expect(holdsIt()).toBe(false)
 })

@@ -99,6 +99,21 @@ describe('the database file', () => {
     expect(fs.readFileSync(file)).toEqual(bytes)
   })
 
+  it.each(['evil', 'sqliteXevil', 'sqlite_evil'])(
+    'refuses a database with a trigger %s that lets no hold in',
+    (name) => {
+      const { db, file } = open()
+      db.exec('CREATE TRIGGER evil BEFORE INSERT ON login_holds BEGIN SELECT RAISE(IGNORE); END')
+      db.unsafeMode(true)
+      db.pragma('writable_schema = ON')
+      db.prepare(`UPDATE sqlite_schema SET name = @name, sql = replace(sql, 'evil', @name) WHERE name = 'evil'`).run({
+        name,
+      })
+      db.close()
+      expect(() => openDatabase(file)).toThrow(expect.objectContaining({ code: 'database' }))
+    },
+  )
+
   it('refuses a database of a newer vosctl', () => {
     const { db, file } = open()
     db.pragma(`user_version = ${MIGRATIONS.length + 1}`)

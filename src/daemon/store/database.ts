@@ -10,6 +10,8 @@ import { damageOf } from './wal.ts'
 
 /** "VOSC" in the file's header: tells our database from any other SQLite file. */
 const APPLICATION_ID = 0x564f5343
+/** The schema of the first daemon that overwrites what it frees in the file. */
+const SECURE_DELETE_SINCE = 4
 
 export type SqliteDatabase = Database.Database
 /** All that a table needs of it. */
@@ -70,6 +72,8 @@ export function migrate(db: SqliteDatabase, version: number, file: string | null
       db.prepare('VACUUM INTO ?').run(backup)
       fs.chmodSync(backup, 0o600)
       failpoint('migrate.backup')
+      // Before that version what was freed stayed where it was.
+      if (found < SECURE_DELETE_SINCE) db.exec('VACUUM')
     }
     for (let current = found; current !== version; current += found < version ? 1 : -1)
       step(db, current, found < version)
@@ -240,8 +244,7 @@ function check(db: SqliteDatabase, file: string): void {
 }
 
 function schemaOf(db: SqliteDatabase): string {
-  const sql = "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY name"
-  return JSON.stringify(db.prepare(sql).all())
+  return JSON.stringify(db.prepare('SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name').all())
 }
 
 function damaged(file: string, what: string): VosError {
