@@ -30,13 +30,19 @@ const MAX_CLIENTS = 64
 const MAX_ROOMS = 16
 const MAX_PACKET_BYTES = 64 * 1024
 const REQUESTS_PER_SECOND = 20
+/** Beside its acknowledgements. Beyond that it is no client: to refuse each one would take all of the daemon's time. */
+const PACKETS_PER_SECOND = 200
 /** How much of each second whoever came with a token may keep the daemon busy with reading. */
 const READING_SHARE = 0.25
 const HEARTBEAT_MS = 5000
 /** Whoever connects and is not admitted within this time leaves its place to others. */
 const ENTER_MS = 10_000
+/** So long does a goodbye take. */
+const LEAVE_MS = 1000
 /** A client that asks while so many characters of earlier answers wait for it does not read them. */
 const MAX_WAITING = 4 * 2 ** 20
+/** What a packet costs beside its characters. */
+const PACKET_COST = 256
 /** Batches that one client has been sent and has not acknowledged, those of watches that it has left included. */
 const MAX_UNDER_WAY = 2 * MAX_ROOMS
 
@@ -125,6 +131,7 @@ export function createVosServer(options: ServerOptions): RunningServer {
     socket.on('disconnect', () => {
       for (const watcher of watchers.values()) watcher.close()
       onClients(clients())
+      socket.conn.close()
     })
     serve(socket, caller, {
       ...handlers,
@@ -143,7 +150,7 @@ export function createVosServer(options: ServerOptions): RunningServer {
         }
         const send = (batch: Omit<EventBatch, 'room'>) => {
           const { promise, resolve } = Promise.withResolvers<void>()
-          if (++underWay > MAX_UNDER_WAY) cutOff(socket)
+          if (++underWay > MAX_UNDER_WAY) cutOff(socket.conn)
           failpoint('events.before', () => String(batch.events.at(-1)?.cursor ?? ''))
           const told = caller ? (concealed(batch) as typeof batch) : batch
           socket.emit('events', { ...told, room }, () => {
@@ -169,13 +176,19 @@ export function createVosServer(options: ServerOptions): RunningServer {
       ...more,
     })
     doors.add(io)
+    io.engine.on('connection', bound)
+    // A client is a connection: it enters once, and leaves with it.
+    const entered = new WeakSet<object>()
     io.use((socket, next) => {
       try {
+        if (entered.has(socket.conn)) throw new VosError('bad_request', 'A connection enters once.')
+        entered.add(socket.conn)
         if (enter) socket.data.caller = enter(socket)
         admit(socket.handshake.auth, io.sockets.sockets.size, maxClients)
         next()
       } catch (error) {
         const { error: data } = refuse(error)
+        setImmediate(() => socket.conn.close())
         next(Object.assign(new Error(data.message), { data }))
       }
     })
@@ -188,12 +201,8 @@ export function createVosServer(options: ServerOptions): RunningServer {
   function serve(socket: VosSocket, caller: Caller | undefined, table: AllHandlers): void {
     let windowStart = -Infinity
     let requests = 0
-    let waiting = 0
-    socket.conn.on('packetCreate', ({ data }: { data?: string }) => (waiting += data?.length ?? 0))
-    socket.conn.on('drain', () => (waiting = 0))
     socket.use(([name, input, reply]: unknown[], next) => {
       if (typeof reply !== 'function') return next(new Error('a request without a reply'))
-      if (waiting > MAX_WAITING) return cutOff(socket)
       const answer = reply as (reply: Reply<unknown>) => void
       const at = performance.now()
       if (at - windowStart >= 1000) {
@@ -311,11 +320,33 @@ type AllHandlers = {
   readonly [Name in RequestName]: (input: RequestOf<Name>) => ReplyOf<Name> | Promise<ReplyOf<Name>>
 }
 
+/** Before anybody is a client, too: what is sent costs time, and what is answered and not read costs memory. */
+function bound(conn: VosSocket['conn']): void {
+  let waiting = 0
+  let since = -Infinity
+  let packets = 0
+  conn.on('packetCreate', ({ data }: { data?: string }) => {
+    waiting += PACKET_COST + (data?.length ?? 0)
+    // An event, which will be acknowledged.
+    if (data?.startsWith('2')) packets--
+  })
+  conn.on('drain', () => (waiting = 0))
+  // Whoever does not answer a goodbye is cut off.
+  conn.once('close', () => setTimeout(() => cutOff(conn), LEAVE_MS).unref())
+  conn.on('packet', ({ type, data }: { type: string; data?: unknown }) => {
+    const at = performance.now()
+    if (at - since >= 1000) [since, packets] = [at, 0]
+    // An acknowledgement wants no answer, nor does a sign of life: whoever still reads sends them.
+    const wantsAnswer = type === 'message' && !/^[36]/.test(String(data))
+    if (++packets > PACKETS_PER_SECOND || (wantsAnswer && waiting > MAX_WAITING)) cutOff(conn)
+  })
+}
+
 /** At once, and with all that waits for it: what a client does not take must not fill the daemon. */
-function cutOff({ conn, request }: VosSocket): void {
+function cutOff(conn: VosSocket['conn']): void {
+  conn.close(true)
   // Polling comes over many connections.
-  if (conn.transport.name === 'polling') conn.close(true)
-  else request.socket.destroy()
+  if (conn.transport.name !== 'polling') conn.request.socket.destroy()
 }
 
 /** @throws VosError */

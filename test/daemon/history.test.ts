@@ -213,6 +213,22 @@ describe('pruning', () => {
     expect(ids(house.table.ended({}, 10))).toEqual([last])
   })
 
+  it('forgets a request with its work, and none whose work is under way or still in history', () => {
+    const house = new Archive()
+    const old = house.restart('completed', START, 1000, web(1))
+    const kept = house.restart('completed', START, 40 * DAY, web(2))
+    house.store.write(() => house.table.insert('r-running', { ...ACCEPTED, ...web(3) }, START))
+    // The one whose work is pruned was asked for last.
+    const asked = { kept: [kept], running: ['r-running'], both: [old, 'r-running'], old: [old], nothing: [] }
+    for (const [name, ids] of Object.entries(asked)) {
+      house.store.write(() => house.table.rememberRequest(name, START, { ids }))
+    }
+    house.store.write(() => house.table.prune(30 * DAY))
+    expect(ids(house.table.ended({}, 10))).toEqual([kept])
+    const known = Object.keys(asked).filter((name) => house.table.request(name) !== null)
+    expect(known).toEqual(['kept', 'running', 'both', 'nothing'])
+  })
+
   it.each([1, 30, 400])('to %d days takes nothing because a clock was once set ten years ahead', (days) => {
     const house = new Archive()
     const before = house.restart('completed', START, 1000)

@@ -7,7 +7,7 @@ import type { Operation } from '../../src/core/operation.ts'
 import type { Refusal } from '../../src/core/protocol.ts'
 import { REQUESTS } from '../../src/core/schemas.ts'
 import { VERSION } from '../../src/core/version.ts'
-import { statusOf } from '../../src/daemon/http/answer.ts'
+import { refusal, statusOf } from '../../src/daemon/http/answer.ts'
 import { MAX_BODY_BYTES } from '../../src/daemon/http/body.ts'
 import { createFace } from '../../src/daemon/http/face.ts'
 import { RESTART } from '../../src/daemon/http/restart.ts'
@@ -70,6 +70,10 @@ describe('a restart over HTTP', () => {
     const ids = new Set(answers.map((heard) => operationIn(heard).id))
     expect(ids.size).toBe(1)
     await house.settled([...ids][0] ?? '')
+    const key = String(wish.headers?.['Idempotency-Key'])
+    // One number, in whatever letters.
+    const shouted = keyed({ body: wish.body }, key.toUpperCase())
+    expect(operationIn(await ask('POST', '/api/connections/1/restart', shouted)).id).toBe([...ids][0])
     const late = await ask('POST', '/api/connections/cucm-pub/restart', wish)
     expect(late.status).toBe(202)
     expect(operationIn(late)).toMatchObject({ id: [...ids][0], status: 'completed' })
@@ -448,6 +452,11 @@ describe('the daemon over HTTP', () => {
 })
 
 describe('the status of a refusal', () => {
+  it('that comes of asking too much says when to ask again', () => {
+    const { status, headers } = refusal({ code: 'too_many_requests', message: 'm', hint: '' })
+    expect([status, headers]).toEqual([429, { 'Retry-After': '1' }])
+  })
+
   it('is told of every code there is, by its exit status', () => {
     const statuses = (name: ExitName) =>
       [...new Set((codesOf(name) as ErrorCode[]).map(statusOf))].toSorted((a, b) => a - b)

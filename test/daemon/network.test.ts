@@ -274,6 +274,20 @@ describe('a session by polling', () => {
     await until('it is served', () => house.asks('connection:list') === 1)
   })
 
+  it('is one of few: nobody fills the memory by opening more', async () => {
+    const house = new NetworkHouse()
+    const { port } = await house.open({ polling: true })
+    const open = async (token: string) => {
+      const lines = `Host: localhost:${port}\r\nAuthorization: Bearer ${token}\r\nConnection: close\r\n\r\n`
+      return (await say({ port }, `GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\n${lines}`)).slice(9, 12)
+    }
+    const [greedy, modest] = [house.token('a', 'read'), house.token('b', 'read')]
+    const statuses: string[] = []
+    for (let times = 0; times < 34; times++) statuses.push(await open(greedy))
+    expect(statuses).toEqual([...Array.from({ length: 32 }, () => '200'), '429', '429'])
+    expect(await open(modest)).toBe('200')
+  })
+
   it('that a header has opened takes no other token in its first packet', async () => {
     const house = new NetworkHouse()
     const { port } = await house.open()
@@ -307,6 +321,18 @@ describe('a session by polling', () => {
 })
 
 describe('what is no request of ours', () => {
+  it('gets no answer behind a request that has come whole: it would be taken for the answer to that', async () => {
+    const house = new NetworkHouse()
+    let taken = 0
+    const { port } = await house.open({}, { face: () => void taken++ })
+    const bearer = `Host: localhost:${port}\r\nAuthorization: Bearer ${house.token('ci', 'full')}\r\n`
+    const restart = `POST /api/connections/1/restart HTTP/1.1\r\n${bearer}Content-Length: 2\r\n\r\n{}`
+    for (const rest of ['}\n', upgradeWith(port, ''), upgradeWith(port, 'Origin: https://evil.example\r\n')]) {
+      expect(await say({ port }, restart + rest)).toBe('')
+    }
+    expect(taken).toBe(3)
+  })
+
   it.each([
     ['a target with a scheme', 'GET http://localhost:PORT/ HTTP/1.1\r\nHost: localhost:PORT\r\n', 400],
     ['a target of another host', 'GET http://evil.example/ HTTP/1.1\r\nHost: localhost:PORT\r\n', 400],

@@ -14,6 +14,7 @@ import { LentSecrets } from '../../src/daemon/lent-secrets.ts'
 import { createSealedStore } from '../../src/daemon/sealed-store.ts'
 import { listen, prepareStateDirectory, statePaths } from '../../src/daemon/lifecycle.ts'
 import { createVosServer } from '../../src/daemon/server.ts'
+import { RawClient, throughUnix } from '../faults/fuzz/raw-client.ts'
 import { House } from '../helpers/manager.ts'
 import { output, ScriptedDevice, type Script } from '../helpers/scripted-device.ts'
 import { temporaryDirectory } from '../helpers/temporary.ts'
@@ -263,6 +264,43 @@ describe('admission', () => {
     await Promise.all(Array.from({ length: 64 }, () => connect(paths.socket)))
     await expect(connect(paths.socket)).rejects.toMatchObject({ data: { code: 'too_many_clients' } })
     expect(server.clients()).toBe(64)
+  })
+})
+
+describe('a connection', () => {
+  const ENTRY = `40${JSON.stringify({ protocol: PROTOCOL_VERSION, version: '0' })}`
+
+  it('is one client, however often it enters', async () => {
+    const { paths, server } = await serve()
+    await using client = await RawClient.upgrade(throughUnix(paths.socket))
+    for (let times = 0; times < 100; times++) client.say(ENTRY)
+    expect(await client.isThrownOut(5000)).toBe(true)
+    expect(client.heard.match(/40\{"sid"/g)).toHaveLength(1)
+    await until('nobody is counted any more', () => server.clients() === 0)
+  })
+
+  it('ends when its client has left: what it may ask in a second does not begin anew', async () => {
+    const { paths } = await serve()
+    await using client = await RawClient.enter(throughUnix(paths.socket))
+    for (const packet of ['41', ENTRY]) client.say(packet)
+    expect(await client.isThrownOut(5000)).toBe(true)
+    expect(client.heard.match(/40\{"sid"/g)).toHaveLength(1)
+  })
+
+  it.each([
+    ['into rooms that are not there', '40/a,'],
+    ['nothing but signs of life', '3'],
+    ['what wants no reply', '42["connection:list",{}]'],
+    ['more than is answered', '421["connection:list",{}]'],
+  ])('that sends %s without end is cut off, whether it has entered or not', async (_, packet) => {
+    const { paths } = await serve()
+    const way = throughUnix(paths.socket)
+    for (const enter of ['upgrade', 'enter'] as const) {
+      await using client = await RawClient[enter](way)
+      for (let times = 0; times < 5000; times++) client.say(packet)
+      expect(await client.isThrownOut(5000)).toBe(true)
+    }
+    expect((await ask(await connect(paths.socket), 'connection:list')).ok).toBe(true)
   })
 })
 

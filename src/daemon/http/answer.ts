@@ -64,7 +64,8 @@ export function json(status: number, document: unknown, headers: Readonly<Record
 
 /** The refusal as the socket sends it: without a secret that somebody has sent in a wrong place. */
 export function refusal(error: Refusal): Answer {
-  return json(statusOf(error.code), { error: maskedIn(error) })
+  const status = statusOf(error.code)
+  return json(status, { error: maskedIn(error) }, status === 429 ? { 'Retry-After': '1' } : {})
 }
 
 /** JSON that a terminal may show: what could move a cursor or turn a line around is escaped, which changes no value. */

@@ -57,7 +57,7 @@ function connectionOf({ connections }: Store, word: string): Connection {
 
 /** Without one a program that asks again, because the answer was lost, would restart again. */
 function keyOf(header: string | undefined, inBody: string | undefined): string {
-  const key = header?.replace(/^"(.*)"$/, '$1') ?? inBody
+  const key = header?.replace(/^"(.*)"$/, '$1').toLowerCase() ?? inBody?.toLowerCase()
   if (key === undefined) {
     throw invalid(
       'it has no Idempotency-Key',
@@ -65,7 +65,7 @@ function keyOf(header: string | undefined, inBody: string | undefined): string {
     )
   }
   if (!z.uuid().safeParse(key).success) throw invalid('Idempotency-Key: is not one UUID')
-  if (inBody !== undefined && inBody !== key) throw invalid('Idempotency-Key and requestId differ')
+  if (inBody !== undefined && inBody.toLowerCase() !== key) throw invalid('Idempotency-Key and requestId differ')
   return key
 }
 

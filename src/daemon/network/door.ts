@@ -184,7 +184,11 @@ export async function openNetworkDoor(options: NetworkOptions): Promise<NetworkD
       const window = requests.get(token.id) ?? createWindow(1000)
       requests.set(token.id, window)
       if (window() > REQUESTS_PER_SECOND) return { status: 429, message: 'Too many requests in a second.' }
-    } else if (purpose.session !== null) {
+    } else if (purpose.session === null) {
+      // One that polls has no connection by which it would be counted.
+      const mine = [...sessions.values()].filter((session) => session.token?.id === token.id)
+      if (mine.length >= MAX_CLIENTS) return { status: 429, message: 'Too many sessions of this token.' }
+    } else {
       const session = sessions.get(purpose.session)
       if (!session) return { status: 400, message: 'There is no such session.' }
       if (session.token?.id !== token.id || session.origin !== visit.origin || session.host !== visit.host) {
@@ -215,6 +219,9 @@ export async function openNetworkDoor(options: NetworkOptions): Promise<NetworkD
 
   function onRequest(request: IncomingMessage, response: ServerResponse): void {
     if (!isReady(request.socket)) return
+    const open = underWay.get(request.socket) ?? new Set()
+    underWay.set(request.socket, open.add(request))
+    response.once('close', () => open.delete(request))
     response.setHeaders(new Map(Object.entries(SAFE_HEADERS)))
     const visit = admit(request, false)
     if ('status' in visit) {
@@ -243,6 +250,7 @@ export async function openNetworkDoor(options: NetworkOptions): Promise<NetworkD
 
   function onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     if (!isReady(request.socket)) return
+    if (isAwaited(socket)) return void socket.destroy()
     const visit = admit(request, true)
     if ('status' in visit) return answerRaw(socket, visit.status, visit.error, visit.headers)
     visits.set(request, visit)
@@ -297,6 +305,14 @@ export async function openNetworkDoor(options: NetworkOptions): Promise<NetworkD
   }
 }
 
+/** Of each connection, the requests that have no answer yet. */
+const underWay = new WeakMap<Duplex, Set<IncomingMessage>>()
+
+/** What is said past it would be taken for the answer to a request that has come whole, and may have begun something. */
+function isAwaited(socket: Duplex): boolean {
+  return [...(underWay.get(socket) ?? [])].some(({ complete }) => complete)
+}
+
 type Headers = Readonly<Record<string, string>>
 
 const CODES: Readonly<Record<number, ErrorCode>> = {
@@ -325,7 +341,7 @@ function createListener(material: TlsMaterial | null, asksForCertificate: boolea
   listener.maxConnections = Math.min(MAX_CONNECTIONS, Math.max(1, Math.floor(descriptors / 8)))
   listener.on('clientError', ({ code = '' }: NodeJS.ErrnoException, socket) => {
     // Only who speaks HTTP, however badly, is answered in it.
-    if (!/^(HPE|ERR_HTTP)_/.test(code)) return void socket.destroy()
+    if (!/^(HPE|ERR_HTTP)_/.test(code) || isAwaited(socket)) return void socket.destroy()
     const status = code === 'HPE_HEADER_OVERFLOW' ? 431 : code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400
     answerRaw(socket, status, { code: 'bad_request', message: 'This is no request that can be read.', hint: '' })
   })

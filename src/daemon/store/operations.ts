@@ -259,10 +259,14 @@ export class OperationTable {
     const place = this.#lastOld(keepMs)
     if (place === null || this.chain.endsIn(place)) return 0
     const isOld = 'IN (SELECT id FROM operation_history WHERE rowid <= @place)'
-    // Requests and batches are in their order too: the newest one of what goes takes those before it along.
+    const isKept =
+      'IN (SELECT id FROM active_operations UNION ALL SELECT id FROM operation_history WHERE rowid > @place)'
+    // Requests and batches are in their order too: the newest one of what goes takes those before it along. But a request
+    // whose work is still known, as that of a day before, is not answered by starting it again.
     const statements = [
       `DELETE FROM requests WHERE rowid <= (
-         SELECT max(requests.rowid) FROM requests, json_each(result, '$.ids') AS named WHERE named.value ${isOld})`,
+         SELECT max(requests.rowid) FROM requests, json_each(result, '$.ids') AS named WHERE named.value ${isOld})
+       AND NOT EXISTS (SELECT 1 FROM json_each(result, '$.ids') AS named WHERE named.value ${isKept})`,
       `DELETE FROM batches WHERE rowid <= (
          SELECT max(batches.rowid) FROM batches JOIN operation_history ON metadata ->> '$.batch.id' = batches.id
          WHERE operation_history.rowid <= @place)`,
