@@ -13,7 +13,7 @@ export function openapi() {
       summary: 'Restarts of services, for scripts and monitoring',
       description:
         'On the listener that `listen:` in config.yaml turns on; see network.md. Every answer but those of a broken ' +
-        'connection or of HTTP itself (400, 408, 431 without a body) is one of these. Nothing is taken from a query.',
+        'connection or of HTTP itself (400, 408, 431) is one of these. Nothing is taken from a query.',
       license: { name: 'MIT', identifier: 'MIT' },
     },
     security: [{ token: [] }],
