@@ -95,7 +95,7 @@ describe.skipIf(SSHD === null)('a device behind a jump host', { timeout: 30_000 
     // The hold is that of the jump host, and of nothing behind it.
     expect(house.manager.loginHold(house.store.connections.get(hop))).not.toBeNull()
     expect(ids.map((id) => house.manager.loginHold(house.store.connections.get(id)))).toEqual(ids.map(() => null))
-    await house.handlers['credential:set']({ id: hop, password: 'right' })
+    await house.setPassword(hop, 'right')
     expect(house.start(ids.slice(0, 1))).toHaveLength(1)
   })
 
@@ -160,7 +160,7 @@ describe.skipIf(SSHD === null)('a device behind a jump host', { timeout: 30_000 
     const where = { host: cucm.host, port: cucm.port, username: cucm.username, timings }
     const lab = { ...where, name: 'lab', via: 'bastion', acceptNew: true }
     const { id } = await house.handlers['connection:add'](lab)
-    await house.handlers['credential:set']({ id, password: cucm.password })
+    await house.setPassword(id, cucm.password)
     const seen: unknown[] = []
     house.manager.onEvent(({ event }) => {
       const { hostKey } = house.store.connections.get(id)
@@ -184,7 +184,7 @@ describe.skipIf(SSHD === null)('a device behind a jump host', { timeout: 30_000 
 
   it('gets nothing when the key of the jump host has changed, and the jump host gets no credential', async () => {
     const { house, bastion, cucm, hop, id } = await oneHop()
-    await house.handlers['connection:trust']({ id: hop, hostKey: SOME_HOST_KEY, replaces: bastion.hostKey.fingerprint })
+    await house.replaceKey(hop, SOME_HOST_KEY)
     const operation = await house.run(id)
     expect(told(operation)).toEqual({ status: 'failed', code: 'host_key_changed' })
     expect(operation.message).toMatch(/^The host key of bastion /)
@@ -194,7 +194,7 @@ describe.skipIf(SSHD === null)('a device behind a jump host', { timeout: 30_000 
 
   it('gets no credential when its own key has changed behind the right jump host', async () => {
     const { house, cucm, id } = await oneHop()
-    await house.handlers['connection:trust']({ id, hostKey: SOME_HOST_KEY, replaces: cucm.hostKey.fingerprint })
+    await house.replaceKey(id, SOME_HOST_KEY)
     const operation = await house.run(id)
     expect(told(operation)).toEqual({ status: 'failed', code: 'host_key_changed' })
     expect(operation.message).toMatch(/^The host key of cucm \(127.0.0.1:\d+ through bastion\) /)
