@@ -122,13 +122,14 @@ export function createHandlers(options: HandlerOptions): Handlers {
       const [from, to] = [one, connections.get(one.id)].map(deviceKey)
       if (from === undefined || to === undefined || from === to) continue
       const unknown = manager.unacknowledged(one)
-      if (unknown) {
-        const what = `the outcome of ${unknown.id} on ${one.name}, which is reached through it, is unknown`
-        throw new VosError('connection_in_use', `${connection.name} cannot be led elsewhere: ${what}.`, {
-          hint: `Look at the device: vosctl verify ${unknown.id}`,
+      if (unknown || connections.hold(one.id)) {
+        const what = `${one.name}, which is reached through it, is`
+        const why = unknown ? `the outcome of ${unknown.id} on ${what} unknown` : `${what} on hold`
+        throw new VosError('connection_in_use', `${connection.name} cannot be led elsewhere: ${why}.`, {
+          hint: unknown ? `Look at the device: vosctl verify ${unknown.id}` : `First: vosctl release ${one.name}`,
         })
       }
-      operations.moveLoginHolds(from, to)
+      operations.copyLoginHolds(from, to)
     }
     if (deviceKey(connection) !== deviceKey(before) && connections.hold(id)) {
       throw new VosError('connection_in_use', `${before.name} is on hold, and a hold is about the device that it is.`, {
