@@ -7,6 +7,7 @@ import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { Client } from '../src/cli/client.ts'
 import type { Update } from '../src/cli/follow.ts'
+import { deviceKey, loginKey } from '../src/core/connection.ts'
 import { apply, isSettled, type Operation, type RecordedEvent } from '../src/core/operation.ts'
 import { progressAt, RUNS_BEFORE_ESTIMATE } from '../src/core/progress.ts'
 import { quantile } from '../src/daemon/store/operations.ts'
@@ -62,15 +63,16 @@ try {
   await once(spawn(process.execPath, [...command, 'start'], { env, stdio: 'ignore' }), 'close')
   const client = await Client.connect({ socketPath: path.join(state, 'run', 'vosd.sock'), version: '0' })
   const { host, port, username, hostKey, password } = device
-  const { id } = await client.request('connection:add', {
+  const added = await client.request('connection:add', {
     name: 'node',
     host,
     port,
     username,
     timings: { quietMs: 30, pollMs: 50 },
   })
-  await client.request('connection:trust', { id, hostKey })
-  await client.request('credential:set', { id, password })
+  const { id } = added
+  await client.request('connection:trust', { id, device: deviceKey(added), hostKey })
+  await client.request('credential:set', { id, login: loginKey(added), password })
   const left = new AbortController()
   const updates = client.watch(`connection:${id}`, { signal: left.signal })[Symbol.asyncIterator]()
   await updates.next()

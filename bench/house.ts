@@ -7,6 +7,7 @@ import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client, NoAnswerError } from '../src/cli/client.ts'
 import { RefusedError } from '../src/cli/refused-error.ts'
+import { deviceKey, loginKey } from '../src/core/connection.ts'
 import type { ConnectionInput } from '../src/core/protocol.ts'
 import { VERSION } from '../src/core/version.ts'
 import {
@@ -114,9 +115,10 @@ export class House implements AsyncDisposable {
     this.simulators.push(simulator)
     const { host, port, username, password, hostKey } = simulator
     const client = await this.client()
-    const { id } = await client.request('connection:add', { name, host, port, username, ...input })
-    await client.request('connection:trust', { id, hostKey })
-    await client.request('credential:set', { id, password })
+    const added = await client.request('connection:add', { name, host, port, username, ...input })
+    const { id } = added
+    await client.request('connection:trust', { id, device: deviceKey(added), hostKey })
+    await client.request('credential:set', { id, login: loginKey(added), password })
     return simulator
   }
 

@@ -7,7 +7,7 @@ import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from '../src/cli/client.ts'
-import { DEFAULT_TIMINGS } from '../src/core/connection.ts'
+import { DEFAULT_TIMINGS, deviceKey, loginKey } from '../src/core/connection.ts'
 import { isSettled } from '../src/core/operation.ts'
 import { Pane } from './pane.ts'
 import { quantile } from '../src/daemon/store/operations.ts'
@@ -151,8 +151,8 @@ async function measureLatency(): Promise<void> {
     username,
     timings: { quietMs: 30, pollMs: 50 },
   })
-  await client.request('connection:trust', { id: connection.id, hostKey })
-  await client.request('credential:set', { id: connection.id, password })
+  await client.request('connection:trust', { id: connection.id, device: deviceKey(connection), hostKey })
+  await client.request('credential:set', { id: connection.id, login: loginKey(connection), password })
   using pane = new Pane({ directory, columns: 80, rows: 60, env: { ...environment, PATH: environment.PATH ?? '' } })
   pane.line([process.execPath, ...vosctl('watch')].join(' '))
   await pane.shows('   live')

@@ -1,3 +1,4 @@
+import { loginKey } from '../core/connection.ts'
 import { VosError } from '../core/errors.ts'
 import { askSecret } from './ask.ts'
 import type { Client } from './client.ts'
@@ -18,7 +19,7 @@ export async function withTyped<T>(
   requestId: string,
   ask: () => Promise<T>,
 ): Promise<T> {
-  for (const typed = new Map<number, string>(); ;) {
+  for (const typed = new Map<number, { readonly login: string; readonly password: string }>(); ;) {
     try {
       return await ask()
     } catch (error) {
@@ -28,14 +29,15 @@ export async function withTyped<T>(
       const ids = error.refused.map(({ connection }) => connection?.id ?? 0).filter((id) => !typed.has(id))
       if (ids.length === 0) throw error
       const connections = await listConnections(client)
-      for (const { id: connectionId, username, name } of connections.filter(({ id }) => ids.includes(id))) {
+      for (const connection of connections.filter(({ id }) => ids.includes(id))) {
+        const { id, username, name } = connection
         const password = await askSecret(`Password of ${clean(username)} on ${clean(name)}:`, context.io)
         if (!password) throw new VosError('declined', 'no password was given. Nothing was done.')
-        typed.set(connectionId, password)
+        typed.set(id, { login: loginKey(connection), password })
       }
       // All of them, and the first ones again: the daemon keeps none for long, and a person may take their time.
-      for (const [connectionId, password] of typed) {
-        await client.request('credential:lend', { requestId, connectionId, password })
+      for (const [connectionId, secret] of typed) {
+        await client.request('credential:lend', { requestId, connectionId, ...secret })
       }
     }
   }

@@ -172,6 +172,13 @@ export function deviceKey({ host, port, hops }: Address & { readonly hops: reado
   return [{ host, port }, ...hops.toReversed()].map(addressKey).join(' via ')
 }
 
+/** For whom a secret is typed: this login, or a key file for it. `admin@10.0.0.1:22`, `/k for admin@10.0.0.1:22`. */
+export function loginKey(connection: Pick<Connection, 'host' | 'port' | 'hops' | 'username' | 'credential'>): string {
+  const { username, credential } = connection
+  const login = `${username}@${deviceKey(connection)}`
+  return credential.type === 'key' ? `${credential.path} for ${login}` : login
+}
+
 type Address = Pick<Connection, 'host' | 'port'>
 
 function addressKey(address: Address): string {

@@ -330,8 +330,11 @@ export interface ClientToServerEvents {
   'connection:remove': Request<{ id: number }, ConnectionView>
   /** Reads the device's host key, with `types` one of these types; `bits` of an RSA key. No credential leaves. */
   'connection:host-key': Request<{ id: number; types?: readonly HostKeyType[] }, ShownKey>
-  /** Pins a key. In place of another one only when `replaces` is the fingerprint that is pinned at that moment. */
-  'connection:trust': Request<{ id: number; hostKey: HostKey; replaces?: string }, ConnectionView>
+  /**
+   * Pins a key that was compared with this device (its `deviceKey`): it may be another one meanwhile, and then nothing is
+   * pinned. In place of another key only when `replaces` is the fingerprint that is pinned at that moment.
+   */
+  'connection:trust': Request<{ id: number; device: string; hostKey: HostKey; replaces?: string }, ConnectionView>
   /** Keeps hands off until somebody releases it: no work begins there. What runs goes on. */
   'connection:hold': Request<{ id: number; by: string; reason?: string }, ConnectionView>
   'connection:release': Request<{ id: number }, ConnectionView>
@@ -343,10 +346,16 @@ export interface ClientToServerEvents {
     { id: number; createdBy?: string; despiteLoginHold?: boolean; requestId?: string },
     readonly ServiceState[]
   >
-  /** Seals a password; the passphrase of its key where the connection names a key file. */
-  'credential:set': Request<{ id: number; password: string }, ConnectionView>
-  /** What a person typed for the operation that this request id will start there. It is kept for that one alone. */
-  'credential:lend': Request<{ requestId: string; connectionId: number; password: string }, null>
+  /**
+   * Seals a password; the passphrase of its key where the connection names a key file. `login` is the `loginKey` for which
+   * it was typed; it is kept for no other.
+   */
+  'credential:set': Request<{ id: number; login: string; password: string }, ConnectionView>
+  /**
+   * What a person typed for `login` (as above) and the operation that this request id will start there. It is kept for
+   * that one alone.
+   */
+  'credential:lend': Request<{ requestId: string; connectionId: number; login: string; password: string }, null>
   'credential:remove': Request<{ id: number }, ConnectionView>
   /** `digest` is the SHA-256 of the token, in base64url: the token never comes here. */
   'token:create': Request<{ name: string; access: 'read' | 'full'; digest: string; createdBy: string }, TokenView>

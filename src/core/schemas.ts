@@ -81,6 +81,10 @@ function secret(what: string) {
   )
 }
 
+/** As long as the longest that there can be, a name, a path and five addresses, and a little more. */
+const device = line(1600, 'the device')
+const login = line(6000, 'the login')
+
 const required = { name, host, username: line(64, 'the username') }
 const optional = {
   port,
@@ -176,7 +180,7 @@ export const REQUESTS = {
     .refine(({ part, parts }) => part < parts, 'there are not so many parts'),
   'connection:remove': z.strictObject({ id }),
   'connection:host-key': z.strictObject({ id, types: z.array(hostKeyType).min(1).max(8).exactOptional() }),
-  'connection:trust': z.strictObject({ id, hostKey, replaces: fingerprint.exactOptional() }),
+  'connection:trust': z.strictObject({ id, device, hostKey, replaces: fingerprint.exactOptional() }),
   'connection:hold': z.strictObject({
     id,
     by: line(64, 'the user name'),
@@ -189,8 +193,8 @@ export const REQUESTS = {
     despiteLoginHold: z.boolean().exactOptional(),
     requestId: z.uuid().exactOptional(),
   }),
-  'credential:set': z.strictObject({ id, password: secret('password') }),
-  'credential:lend': z.strictObject({ requestId: z.uuid(), connectionId: id, password: secret('password') }),
+  'credential:set': z.strictObject({ id, login, password: secret('password') }),
+  'credential:lend': z.strictObject({ requestId: z.uuid(), connectionId: id, login, password: secret('password') }),
   'credential:remove': z.strictObject({ id }),
   'token:create': z.strictObject({
     // What the journal calls its holder is a user name: `token:` and this.

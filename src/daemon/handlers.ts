@@ -3,6 +3,7 @@ import os from 'node:os'
 import {
   credentialWord,
   deviceKey,
+  loginKey,
   problemOfAlgorithms,
   type Connection,
   type HostKey,
@@ -121,13 +122,14 @@ export function createHandlers(options: HandlerOptions): Handlers {
       const [from, to] = [one, connections.get(one.id)].map(deviceKey)
       if (from === undefined || to === undefined || from === to) continue
       const unknown = manager.unacknowledged(one)
-      if (unknown) {
-        const what = `the outcome of ${unknown.id} on ${one.name}, which is reached through it, is unknown`
-        throw new VosError('connection_in_use', `${connection.name} cannot be led elsewhere: ${what}.`, {
-          hint: `Look at the device: vosctl verify ${unknown.id}`,
+      if (unknown || connections.hold(one.id)) {
+        const what = `${one.name}, which is reached through it, is`
+        const why = unknown ? `the outcome of ${unknown.id} on ${what} unknown` : `${what} on hold`
+        throw new VosError('connection_in_use', `${connection.name} cannot be led elsewhere: ${why}.`, {
+          hint: unknown ? `Look at the device: vosctl verify ${unknown.id}` : `First: vosctl release ${one.name}`,
         })
       }
-      operations.moveLoginHolds(from, to)
+      operations.copyLoginHolds(from, to)
     }
     if (deviceKey(connection) !== deviceKey(before) && connections.hold(id)) {
       throw new VosError('connection_in_use', `${before.name} is on hold, and a hold is about the device that it is.`, {
@@ -250,8 +252,10 @@ export function createHandlers(options: HandlerOptions): Handlers {
       const target = { name, host, port, algorithms, algorithmsUntil, timings: timingsOf(connection) }
       return readHostKey(target, AbortSignal.timeout(timingsOf(connection).commandMs), types)
     },
-    'connection:trust': ({ id, hostKey, replaces }) => {
-      const { name, hostKey: pinned } = connections.get(id)
+    'connection:trust': ({ id, device, hostKey, replaces }) => {
+      const connection = connections.get(id)
+      const { name, hostKey: pinned } = connection
+      checkMeant(name, device, deviceKey(connection))
       if (pinned ? replaces !== pinned.fingerprint && !isSameHostKey(pinned, hostKey) : replaces !== undefined) {
         const what = pinned ? 'another key is pinned than the one that you replace' : 'no key is pinned any more'
         throw new VosError('bad_request', `${name}: ${what}. Nothing was changed.`, {
@@ -260,7 +264,7 @@ export function createHandlers(options: HandlerOptions): Handlers {
       }
       return view(
         store.write(() => {
-          connections.forgetFormerPin(deviceKey(connections.get(id)))
+          connections.forgetFormerPin(device)
           return connections.pin(id, hostKey)
         }),
       )
@@ -287,12 +291,13 @@ export function createHandlers(options: HandlerOptions): Handlers {
     'connection:services': ({ id, createdBy = os.userInfo().username, despiteLoginHold = false, requestId }) =>
       readServices(id, { createdBy, despiteLoginHold, ...(requestId && { requestId }) }, manager, operations),
 
-    'credential:set': async ({ id, password }) => {
+    'credential:set': async ({ id, login: meant, password }) => {
       const checked = connections.get(id)
       await checkSettable(checked, password)
       return await sealed.withKey((key) => {
         idle(id, 'given another password')
         const login = connections.get(id)
+        checkMeant(login.name, meant, loginKey(login))
         if (credentialWord(login.credential) !== credentialWord(checked.credential)) {
           throw new VosError('bad_request', `${login.name} was changed meanwhile. Nothing was set.`)
         }
@@ -307,11 +312,13 @@ export function createHandlers(options: HandlerOptions): Handlers {
         )
       })
     },
-    'credential:lend': ({ requestId, connectionId, password }) => {
-      if (connections.get(connectionId).credential.type !== 'prompt') {
+    'credential:lend': ({ requestId, connectionId, login, password }) => {
+      const connection = connections.get(connectionId)
+      if (connection.credential.type !== 'prompt') {
         throw new VosError('bad_request', 'This connection does not have its password typed at each start.')
       }
-      lent.lend(requestId, connectionId, password)
+      checkMeant(connection.name, login, loginKey(connection))
+      lent.lend(requestId, connection, password)
       return null
     },
     'credential:remove': ({ id }) => {
@@ -336,6 +343,14 @@ export function createHandlers(options: HandlerOptions): Handlers {
     'daemon:info': () => info(),
     'daemon:stop': ({ mode }) => stop(mode),
   }
+}
+
+/** @throws VosError when a connection is not any more what a person compared or typed something for */
+function checkMeant(name: string, meant: string, now: string): void {
+  if (meant === now) return
+  throw new VosError('bad_request', `${name} was changed meanwhile: it is ${now} now. Nothing was changed.`, {
+    hint: `Look at it, then do it again: vosctl connections show ${name}`,
+  })
 }
 
 /** @throws VosError when old algorithms would be allowed without a reason or an end */

@@ -1,3 +1,4 @@
+import { loginKey, type Connection } from '../core/connection.ts'
 import { VosError } from '../core/errors.ts'
 import { conceal } from '../core/masks.ts'
 
@@ -11,15 +12,18 @@ interface Lent {
   readonly reveal: () => void
 }
 
-/** Passwords that a person typed for one operation. They live here until it ends, and nowhere else. */
+/**
+ * Passwords that a person typed for one operation. They live here until it ends, and nowhere else. A connection that has
+ * another login now was lent none.
+ */
 export class LentSecrets {
   readonly #unclaimed = new Map<string, Lent & { readonly timer: NodeJS.Timeout }>()
-  /** By the operation, and then by the connection: a jump host on the way may want one too. */
-  readonly #claimed = new Map<string, Map<number, Lent>>()
+  /** By the operation, and then by the login: a jump host on the way may want one too. */
+  readonly #claimed = new Map<string, Map<string, Lent>>()
 
   /** @throws VosError `too_many_operations` */
-  lend(requestId: string, connectionId: number, secret: string): void {
-    const key = keyOf(requestId, connectionId)
+  lend(requestId: string, connection: Connection, secret: string): void {
+    const key = keyOf(requestId, connection)
     this.#forget(key)
     if (this.#unclaimed.size >= MAX_UNCLAIMED) {
       throw new VosError('too_many_operations', `No more than ${MAX_UNCLAIMED} passwords can wait for their work.`)
@@ -28,15 +32,17 @@ export class LentSecrets {
     this.#unclaimed.set(key, { secret, timer, reveal: conceal(secret) })
   }
 
-  isLent(requestId: string, connectionId: number): boolean {
-    return this.#unclaimed.has(keyOf(requestId, connectionId))
+  isLent(requestId: string, connection: Connection): boolean {
+    return this.#unclaimed.has(keyOf(requestId, connection))
   }
 
   /** From now on this operation has what was typed for these connections. */
-  claim(requestId: string, connectionIds: readonly number[], operationId: string): void {
-    const typed = connectionIds.flatMap((id) => {
-      const lent = this.#unclaimed.get(keyOf(requestId, id))
-      return lent ? [[id, { secret: lent.secret, reveal: conceal(lent.secret) }] as const] : []
+  claim(requestId: string, connections: readonly Connection[], operationId: string): void {
+    const typed = connections.flatMap((connection) => {
+      const lent = this.#unclaimed.get(keyOf(requestId, connection))
+      return lent
+        ? [[keyOf(operationId, connection), { secret: lent.secret, reveal: conceal(lent.secret) }] as const]
+        : []
     })
     if (typed.length > 0) this.#claimed.set(operationId, new Map(typed))
   }
@@ -47,8 +53,8 @@ export class LentSecrets {
   }
 
   /** What was typed for the login of this operation at this connection. */
-  find(operationId: string, connectionId: number): string | undefined {
-    return this.#claimed.get(operationId)?.get(connectionId)?.secret
+  find(operationId: string, connection: Connection): string | undefined {
+    return this.#claimed.get(operationId)?.get(keyOf(operationId, connection))?.secret
   }
 
   /** The operation has ended. */
@@ -65,6 +71,6 @@ export class LentSecrets {
   }
 }
 
-function keyOf(requestId: string, connectionId: number): string {
-  return `${requestId} ${connectionId}`
+function keyOf(whatFor: string, connection: Connection): string {
+  return `${whatFor} ${connection.id} ${loginKey(connection)}`
 }

@@ -188,8 +188,9 @@ export class Manager {
     for (const one of recorded.events) {
       // Not the one whose unknown outcome this request has accepted.
       if (one.recorded.event.type === 'accepted') {
-        const { id, hops } = this.#store.connections.get(one.operation.connection.id)
-        this.#lent.claim(request.requestId, [id, ...hops.map((hop) => hop.id)], one.operation.id)
+        const connection = this.#store.connections.get(one.operation.connection.id)
+        const hops = connection.hops.map(({ id }) => this.#store.connections.get(id))
+        this.#lent.claim(request.requestId, [connection, ...hops], one.operation.id)
       }
       this.#clocks.set(one.operation.id, { wall: one.recorded.at, monotonic })
       this.#publish(one)
@@ -344,8 +345,7 @@ export class Manager {
     // The last of all, so that nobody is asked for a password in vain.
     if (unasked) return unasked
     const { requestId = '', operationId = '' } = request
-    const isLent =
-      this.#lent.isLent(requestId, connection.id) || this.#lent.find(operationId, connection.id) !== undefined
+    const isLent = this.#lent.isLent(requestId, connection) || this.#lent.find(operationId, connection) !== undefined
     const willBeAsked = request.dryRun && request.attended
     if (connection.credential.type === 'prompt' && !isLent && !willBeAsked) {
       return {

@@ -86,7 +86,7 @@ export function createSecretReader({ store, sealed, settings, lent }: SecretOpti
         return { type: 'agent', key: await findAgentKey(settings.agent, credential.fingerprint, name, signal) }
       }
       case 'prompt': {
-        const password = lent.find(operationId, connection.id)
+        const password = lent.find(operationId, connection)
         if (password === undefined) throw notLent(name)
         return passwordSecret(kept(password))
       }

@@ -197,10 +197,10 @@ async function tryLogin(one: Case, methods: AuthContext['method'][], isAccepted:
   })
   fs.rmSync(at('asked'), { force: true })
   const requestId = randomUUID()
-  if (one.lent !== undefined) lent.lend(requestId, id, one.lent)
+  if (one.lent !== undefined) lent.lend(requestId, connections.get(id), one.lent)
   // For another connection, and for another request.
-  lent.lend(requestId, id + 1, 'lent to another connection')
-  lent.lend(randomUUID(), id, 'lent to another request')
+  lent.lend(requestId, { ...connections.get(id), id: id + 1 }, 'lent to another connection')
+  lent.lend(randomUUID(), connections.get(id), 'lent to another request')
   let code: string | undefined
   try {
     const [operation] = manager.start({
@@ -214,7 +214,7 @@ async function tryLogin(one: Case, methods: AuthContext['method'][], isAccepted:
       return isSettled(now) ? now : null
     })
     code = ended.error?.code
-    expect(lent.find(ended.id, id)).toBeUndefined()
+    expect(lent.find(ended.id, connections.get(id))).toBeUndefined()
     expect(JSON.stringify([ended, operations.events(ended.id, 0, 100)])).not.toMatch(/from the|grüße|hush|lent to/)
   } catch (error) {
     if (!(error instanceof RefusedError)) throw error

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { dayOf, type HostKey } from '../../src/core/connection.ts'
+import { dayOf, deviceKey, type HostKey } from '../../src/core/connection.ts'
 import type { Attempt } from '../../src/core/device.ts'
 import { VosError } from '../../src/core/errors.ts'
 import { House } from '../helpers/manager.ts'
@@ -115,7 +115,12 @@ describe('a pinned key', () => {
     const house = new House(() => expect.fail('opened'))
     const id = house.add('cucm-pub')
     const trust = (hostKey: HostKey, replaces?: string) =>
-      handlersOf(house)['connection:trust']({ id, hostKey, ...(replaces === undefined ? {} : { replaces }) })
+      handlersOf(house)['connection:trust']({
+        id,
+        device: deviceKey(house.store.connections.get(id)),
+        hostKey,
+        ...(replaces === undefined ? {} : { replaces }),
+      })
     house.store.write(() => house.store.connections.pin(id, FIRST))
     for (const replaces of [undefined, SECOND.fingerprint, '']) {
       expect(() => trust(SECOND, replaces)).toThrow(VosError)

@@ -102,15 +102,17 @@ describe('the metrics', () => {
     house.start(3)
     const waiting = house.start(3, { ifRunning: 'queue' }).operations[0]
     house.store.write(() => house.store.connections.setHold(4, { since: 1, by: 'bob', reason: null }))
-    house.store.write(() =>
-      house.store.operations.setLoginHold('10.0.0.1:22', 'admin', { since: 1, operationId: 'r-1', message: 'no' }),
-    )
+    const refused = { since: 1, operationId: 'r-1', message: 'no' }
+    // The second one is a device that no connection leads to any more.
+    for (const device of ['10.0.0.1:22', '10.0.0.99:22'])
+      house.store.write(() => house.store.operations.setLoginHold(device, 'admin', refused))
+    house.add('twin', '10.0.0.1')
     const samples = await read(opened)
     expect(samples.get('vosctl_operations_active')).toBe(2)
     expect(samples.get('vosctl_operations_queued')).toBe(1)
     expect(samples.get('vosctl_holds{kind="connection"}')).toBe(1)
     // The attempt of the one that is at its login is no hold yet.
-    expect(house.store.operations.loginHolds()).toHaveLength(2)
+    expect(house.store.operations.loginHolds()).toHaveLength(3)
     expect(samples.get('vosctl_holds{kind="login"}')).toBe(1)
     house.manager.cancel(waiting?.id ?? '', 'bob')
     expect((await read(opened)).get(ended('service_restart', 'cancelled'))).toBe(1)

@@ -167,7 +167,7 @@ describe('an import', () => {
     await importing(opened, `- {name: b, host_key: {type: "${pinned?.type}", fingerprint: "${pinned?.fingerprint}"}}`)
     await opened.handlers['connection:remove']({ id: b })
     await opened.handlers['connection:edit']({ id, change: { host: '10.10.0.10' } })
-    await opened.handlers['connection:trust']({ id, hostKey: OTHER_KEY })
+    await opened.handlers['connection:trust']({ id, device: '10.10.0.10:22', hostKey: OTHER_KEY })
     await importing(opened, '- {name: a, host: elsewhere}')
     await importing(opened, back)
     expect(opened.list()).toMatchObject([{ host: '10.10.0.10', hostKey: OTHER_KEY }])

@@ -95,7 +95,7 @@ describe.skipIf(SSHD === null)('a device behind a jump host', { timeout: 30_000 
     // The hold is that of the jump host, and of nothing behind it.
     expect(house.manager.loginHold(house.store.connections.get(hop))).not.toBeNull()
     expect(ids.map((id) => house.manager.loginHold(house.store.connections.get(id)))).toEqual(ids.map(() => null))
-    await house.handlers['credential:set']({ id: hop, password: 'right' })
+    await house.setPassword(hop, 'right')
     expect(house.start(ids.slice(0, 1))).toHaveLength(1)
   })
 
@@ -160,7 +160,7 @@ describe.skipIf(SSHD === null)('a device behind a jump host', { timeout: 30_000 
     const where = { host: cucm.host, port: cucm.port, username: cucm.username, timings }
     const lab = { ...where, name: 'lab', via: 'bastion', acceptNew: true }
     const { id } = await house.handlers['connection:add'](lab)
-    await house.handlers['credential:set']({ id, password: cucm.password })
+    await house.setPassword(id, cucm.password)
     const seen: unknown[] = []
     house.manager.onEvent(({ event }) => {
       const { hostKey } = house.store.connections.get(id)
@@ -184,7 +184,7 @@ describe.skipIf(SSHD === null)('a device behind a jump host', { timeout: 30_000 
 
   it('gets nothing when the key of the jump host has changed, and the jump host gets no credential', async () => {
     const { house, bastion, cucm, hop, id } = await oneHop()
-    await house.handlers['connection:trust']({ id: hop, hostKey: SOME_HOST_KEY, replaces: bastion.hostKey.fingerprint })
+    await house.replaceKey(hop, SOME_HOST_KEY)
     const operation = await house.run(id)
     expect(told(operation)).toEqual({ status: 'failed', code: 'host_key_changed' })
     expect(operation.message).toMatch(/^The host key of bastion /)
@@ -194,7 +194,7 @@ describe.skipIf(SSHD === null)('a device behind a jump host', { timeout: 30_000 
 
   it('gets no credential when its own key has changed behind the right jump host', async () => {
     const { house, cucm, id } = await oneHop()
-    await house.handlers['connection:trust']({ id, hostKey: SOME_HOST_KEY, replaces: cucm.hostKey.fingerprint })
+    await house.replaceKey(id, SOME_HOST_KEY)
     const operation = await house.run(id)
     expect(told(operation)).toEqual({ status: 'failed', code: 'host_key_changed' })
     expect(operation.message).toMatch(/^The host key of cucm \(127.0.0.1:\d+ through bastion\) /)
@@ -231,6 +231,23 @@ describe.skipIf(SSHD === null)('a device behind a jump host', { timeout: 30_000 
       expect(error).toMatchObject({ code })
     }
     expect(attempts(bastion)).toHaveLength(2)
+  })
+
+  it('keeps its login hold when its jump host has another address, until a login there has worked', async () => {
+    const { house, bastion, cucm, hop, id } = await oneHop()
+    const { operations, connections } = house.store
+    const hold = { since: 1, operationId: 't-1', message: 'refused' }
+    house.store.write(() => operations.setLoginHold(deviceKey(connections.get(id)), cucm.username, hold))
+    const cable = await layCable(bastion.port)
+    onTestFinished(() => cable.close())
+    await house.handlers['connection:edit']({ id: hop, change: { port: cable.port } })
+    const device = deviceKey(connections.get(hop))
+    await house.handlers['connection:trust']({ id: hop, device, hostKey: bastion.hostKey })
+    expect(() => house.start([id])).toThrow('cucm is held')
+    const test = await house.run(id, { operationType: 'ssh_test', despiteLoginHold: true })
+    expect(told(test)).toEqual({ status: 'completed', code: undefined })
+    expect(house.manager.loginHold(connections.get(id))).toBeNull()
+    expect((await house.run(id)).status).toBe('completed')
   })
 
   it('is looked at again through the jump host when that is lost after the Enter, and gets nothing twice', async () => {
@@ -377,6 +394,52 @@ describe('jump hosts as connections', () => {
     const after = await house.handlers['connection:edit']({ id: one, change: { via: null } })
     expect(after).toMatchObject({ via: null, hops: [], hostKey: null, credential: { type: 'none' } })
     expect(keys()[2]).toBe('10.0.0.1:22')
+  })
+
+  /** Two connections to one jump host, and a connection to one device through each. */
+  async function twoWays() {
+    const house = new JumpHouse()
+    const b1 = await house.add(machine, { ...linux('b1'), host: 'bastion' })
+    await house.add(machine, { ...linux('b2'), host: 'bastion' }, 'secret')
+    const ids = [
+      await house.add(machine, { name: 'd1', via: 'b1' }, 'secret'),
+      await house.add(machine, { name: 'd2', via: 'b2' }, 'secret'),
+    ] as const
+    const held = () => ids.map((id) => house.manager.loginHold(house.store.connections.get(id)) !== null)
+    const lead = async (host: string) => await house.handlers['connection:edit']({ id: b1, change: { host } })
+    return { house, ids, held, lead }
+  }
+
+  it('do not free a login for those who know the device by another connection to the same jump host', async () => {
+    const { house, ids, held, lead } = await twoWays()
+    const { operations, connections } = house.store
+    const hold = { since: 1, operationId: 't-1', message: 'refused' }
+    house.store.write(() => operations.setLoginHold(deviceKey(connections.get(ids[1])), 'admin', hold))
+    expect(held()).toEqual([true, true])
+    await lead('elsewhere')
+    expect(held()).toEqual([true, true])
+    expect(() => house.start([ids[1]])).toThrow('d2 is held')
+    // They are two devices from now on: each login is mended by itself.
+    await house.setPassword(ids[0], 'right')
+    expect(held()).toEqual([false, true])
+    await house.setPassword(ids[1], 'right')
+    expect(held()).toEqual([false, false])
+    expect(operations.loginHolds()).toEqual([])
+  })
+
+  it('are not led elsewhere while somebody keeps hands off what is behind them, by whichever connection', async () => {
+    const { house, ids, lead } = await twoWays()
+    const [d1, d2] = ids
+    await house.handlers['connection:hold']({ id: d1, by: 'bob' })
+    expect(await rejection(lead('elsewhere'))).toMatchObject({
+      code: 'connection_in_use',
+      message: 'b1 cannot be led elsewhere: d1, which is reached through it, is on hold.',
+      hint: 'First: vosctl release d1',
+    })
+    expect(() => house.start([d2])).toThrow(/^d2 is on hold .* \(as d1, which is the same device\)/)
+    await lead('BASTION.')
+    await house.handlers['connection:release']({ id: d1 })
+    await lead('elsewhere')
   })
 
   it('keep what is held behind them when their own address changes', async () => {

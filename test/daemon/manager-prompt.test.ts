@@ -16,6 +16,7 @@ function open(script: Script = RESTARTED) {
   const house = new House(() => new ScriptedDevice(script))
   const id = house.add('a')
   house.store.write(() => house.store.connections.edit(id, { credential: 'prompt' }))
+  const login = () => house.store.connections.get(id)
   const refusal = (act: () => unknown): RefusedError => {
     try {
       act()
@@ -24,7 +25,7 @@ function open(script: Script = RESTARTED) {
     }
     return expect.fail('it was taken on')
   }
-  return { house, id, refusal }
+  return { house, id, login, refusal }
 }
 
 describe('a password that is typed at each start', () => {
@@ -51,42 +52,42 @@ describe('a password that is typed at each start', () => {
   })
 
   it('belongs to the operation of its request until that has ended', async () => {
-    const { house, id, refusal } = open()
+    const { house, id, login, refusal } = open()
     const requestId = randomUUID()
-    house.lent.lend(requestId, id, 'typed')
+    house.lent.lend(requestId, login(), 'typed')
     const operation = house.start(id, { requestId }).operations[0]?.id ?? ''
-    expect(house.lent.find(operation, id)).toBe('typed')
-    expect(house.lent.find(operation, id + 1)).toBeUndefined()
+    expect(house.lent.find(operation, login())).toBe('typed')
+    expect(house.lent.find(operation, { ...login(), id: id + 1 })).toBeUndefined()
     await house.settled(operation)
-    expect(house.lent.find(operation, id)).toBeUndefined()
-    expect(house.lent.isLent(requestId, id)).toBe(false)
+    expect(house.lent.find(operation, login())).toBeUndefined()
+    expect(house.lent.isLent(requestId, login())).toBe(false)
     expect(refusal(() => house.start(id))).toMatchObject({ code: 'needs_answer' })
     // The same request again gives back what it gave.
     expect(house.start(id, { requestId }).operations.map((one) => one.id)).toEqual([operation])
   })
 
   it('goes to the new operation, not to the one whose unknown outcome is accepted with it', async () => {
-    const { house, id } = open({
+    const { house, id, login } = open({
       commit: [{ type: 'sent' }, { type: 'question', text: 'Continue?' }, { type: 'ended' }],
     })
     const ask = async () => {
       const requestId = randomUUID()
-      house.lent.lend(requestId, id, 'typed')
+      house.lent.lend(requestId, login(), 'typed')
       const operation = house.start(id, { requestId, despiteUnknown: true }).operations[0]?.id ?? ''
-      expect(house.lent.find(operation, id)).toBe('typed')
+      expect(house.lent.find(operation, login())).toBe('typed')
       return await house.settled(operation)
     }
     const { status, id: first } = await ask()
     expect(status).toBe('unknown')
     await ask()
-    expect(house.lent.find(first, id)).toBeUndefined()
+    expect(house.lent.find(first, login())).toBeUndefined()
   })
 
   it('waits with an operation that waits for its device', async () => {
     const { promise: held, resolve: go } = Promise.withResolvers<void>()
-    const { house, id } = open({ ...RESTARTED, pause: () => held })
+    const { house, id, login } = open({ ...RESTARTED, pause: () => held })
     const requests = [randomUUID(), randomUUID()]
-    for (const requestId of requests) house.lent.lend(requestId, id, `typed for ${requestId}`)
+    for (const requestId of requests) house.lent.lend(requestId, login(), `typed for ${requestId}`)
     const [first, second] = requests.map(
       (requestId, index) =>
         house.start(id, { requestId, ...(index === 1 ? { ifRunning: 'queue', service: 'Cisco Tomcat' } : {}) })
@@ -102,9 +103,9 @@ describe('a password that is typed at each start', () => {
     const never = new Promise<void>(() => undefined)
     // Hangs after the command was sent.
     const pause = (method: string) => (method === 'observation' && ++observations > 1 ? never : undefined)
-    const { house, id } = open({ ...RESTARTED, pause })
+    const { house, id, login } = open({ ...RESTARTED, pause })
     const requestId = randomUUID()
-    house.lent.lend(requestId, id, 'typed')
+    house.lent.lend(requestId, login(), 'typed')
     const operation = house.start(id, { requestId }).operations[0]?.id ?? ''
     await happened(house, operation, 'sent')
     house.crash(() => new ScriptedDevice({ login: [UNREAD] }))

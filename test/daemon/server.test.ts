@@ -217,7 +217,7 @@ describe('requests', () => {
     const { house, paths, log } = await serve()
     const socket = await connect(paths.socket)
     const id = house.add('cucm-pub')
-    const reply = await ask(socket, 'credential:set', { id, password: 'hunter2-secret' })
+    const reply = await ask(socket, 'credential:set', { id, login: 'admin@10.10.0.10:22', password: 'hunter2-secret' })
     expect(reply).toMatchObject({ ok: false, error: { code: 'bug' } })
     expect(log.join()).toContain('no key in this test')
     expect(JSON.stringify(reply) + log.join()).not.toContain('hunter2')

@@ -8,8 +8,8 @@ import path from 'node:path'
 import { Client, NoAnswerError } from '../../src/cli/client.ts'
 import { SMALL_HEAP } from '../../src/core/clean-start.ts'
 import { RefusedError } from '../../src/cli/refused-error.ts'
-import { DEFAULT_TIMINGS, type HostKey, type Timings } from '../../src/core/connection.ts'
-import type { ConnectionInput, ReplyOf, RequestName, RequestOf } from '../../src/core/protocol.ts'
+import { DEFAULT_TIMINGS, deviceKey, loginKey, type HostKey, type Timings } from '../../src/core/connection.ts'
+import type { ConnectionInput, ConnectionView, ReplyOf, RequestName, RequestOf } from '../../src/core/protocol.ts'
 import { VERSION } from '../../src/core/version.ts'
 import { loadSealingKey, sealPassword } from '../../src/daemon/ssh/credentials.ts'
 import { openDatabase } from '../../src/daemon/store/database.ts'
@@ -188,16 +188,18 @@ export class Arena implements AsyncDisposable {
     }
     const lost: string[] = []
     for (const { input, hostKey, password } of appliances) {
-      let id: number
+      let added: ConnectionView | undefined
       try {
-        ;({ id } = await insist('connection:add', input))
+        added = await insist('connection:add', input)
       } catch (error) {
         if (!(error instanceof RefusedError)) throw error
         // It was added, and the daemon died before it said so.
-        id = (await insist('connection:list', {})).find(({ name }) => name === input.name)?.id ?? 0
+        added = (await insist('connection:list', {})).find(({ name }) => name === input.name)
       }
-      await insist('connection:trust', { id, hostKey })
-      await insist('credential:set', { id, password })
+      if (!added) throw new Error(`${input.name} is gone`)
+      const { id } = added
+      await insist('connection:trust', { id, device: deviceKey(added), hostKey })
+      await insist('credential:set', { id, login: loginKey(added), password })
       const found = (await insist('connection:list', {})).find((connection) => connection.id === id)
       if (found?.hostKey?.fingerprint !== hostKey.fingerprint) lost.push(`2: the host key of ${input.name} is lost`)
       if (found?.credential.type !== 'sealed') lost.push(`2: the password of ${input.name} is lost`)

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import path from 'node:path'
 import { onTestFinished } from 'vitest'
+import { deviceKey, loginKey, type HostKey } from '../../src/core/connection.ts'
 import { isSettled, type Operation, type OperationEvent } from '../../src/core/operation.ts'
 import type { ConnectionInput, StartRequest } from '../../src/core/protocol.ts'
 import { openDevice } from '../../src/daemon/devices/open.ts'
@@ -65,10 +66,22 @@ export class JumpHouse {
     password?: string,
   ): Promise<number> {
     const { host, port, username } = machine
-    const { id } = await this.handlers['connection:add']({ host, port, username, timings, ...input })
-    await this.handlers['connection:trust']({ id, hostKey: machine.hostKey })
-    if (password !== undefined) await this.handlers['credential:set']({ id, password })
+    const added = await this.handlers['connection:add']({ host, port, username, timings, ...input })
+    const { id } = added
+    await this.handlers['connection:trust']({ id, device: deviceKey(added), hostKey: machine.hostKey })
+    if (password !== undefined) await this.setPassword(id, password)
     return id
+  }
+
+  async setPassword(id: number, password: string): Promise<void> {
+    await this.handlers['credential:set']({ id, login: loginKey(this.store.connections.get(id)), password })
+  }
+
+  /** Pins another key than the one that is pinned. */
+  async replaceKey(id: number, hostKey: HostKey): Promise<void> {
+    const connection = this.store.connections.get(id)
+    const replaces = connection.hostKey?.fingerprint ?? ''
+    await this.handlers['connection:trust']({ id, device: deviceKey(connection), hostKey, replaces })
   }
 
   /** A jump host that lets us in with a key. */

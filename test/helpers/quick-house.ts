@@ -31,8 +31,8 @@ export async function addConnection(
   }
   const timings = { quietMs: 30, nudgeMs: 300, pollMs: 20, pollLimitMs: 2000, promptMs: 2000, silenceLimitMs: 3000 }
   const id = await ask('connection:add', { name, host: '127.0.0.1', port, username, timings, ...input })
-  await ask('connection:trust', { id, hostKey })
-  if (password !== undefined) await ask('credential:set', { id, password })
+  await ask('connection:trust', { id, device: `127.0.0.1:${port}`, hostKey })
+  if (password !== undefined) await ask('credential:set', { id, login: `${username}@127.0.0.1:${port}`, password })
   return id
 }
 

@@ -19,6 +19,7 @@ export function handlersOf(house: House): Handlers {
     store,
     manager,
     ...secretsOf(store),
+    lent: house.lent,
     now: () => house.clock,
     info: () => expect.fail('not asked'),
     stop: () => ({ active: 0 }),

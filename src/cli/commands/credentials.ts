@@ -1,3 +1,4 @@
+import { loginKey } from '../../core/connection.ts'
 import { VosError, type ExitStatus } from '../../core/errors.ts'
 import type { ConnectionView } from '../../core/protocol.ts'
 import { askSecret, readSecret } from '../ask.ts'
@@ -27,7 +28,11 @@ export async function setPassword(
 ): Promise<void> {
   const password = await readPassword(context, connection, stdin)
   if (!password) throw new VosError('declined', `no ${secretWord(connection)} was given. Nothing was changed.`)
-  const changed = await client.request('credential:set', { id: connection.id, password })
+  const changed = await client.request('credential:set', {
+    id: connection.id,
+    login: loginKey(connection),
+    password,
+  })
   say(context, changed, `the ${secretWord(connection)} of ${ownerWords(connection)} is set`)
 }
 

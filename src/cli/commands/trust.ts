@@ -51,7 +51,7 @@ export async function trustConnection(context: Context, word: string, options: T
   const { type } = shown
   const replaces = pinned ? { replaces: pinned.fingerprint } : {}
   const hostKey = { type, fingerprint: shown.fingerprint }
-  const after = await client.request('connection:trust', { id, hostKey, ...replaces })
+  const after = await client.request('connection:trust', { id, device: deviceKey(connection), hostKey, ...replaces })
   sayConnection(context, after, `pinned ${keyWords(shown)} for ${name}`)
   return 0
 }

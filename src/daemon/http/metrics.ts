@@ -1,3 +1,4 @@
+import { deviceKey } from '../../core/connection.ts'
 import { isSettled, needsAcknowledgement, type Operation } from '../../core/operation.ts'
 import { tookMs } from '../../core/progress.ts'
 import { PROTOCOL_VERSION } from '../../core/protocol.ts'
@@ -136,9 +137,10 @@ async function draw({ store, manager, now, crowd }: MetricsOptions) {
       const counted = store.connections.count()
       connections.set(counted.all)
       holds.set({ kind: 'connection' }, counted.held)
-      // An attempt that is under way is written down as a hold, and is none yet.
-      const refused = store.operations.loginHolds().filter((id) => !manager.find(id)?.authenticating)
-      holds.set({ kind: 'login' }, refused.length)
+      // Where no connection leads any more nobody waits for a login.
+      const isAny = store.operations.loginHolds().length > 0
+      const refused = isAny ? store.connections.list().filter((one) => manager.loginHold(one)) : []
+      holds.set({ kind: 'login' }, new Set(refused.map((one) => `${one.username}@${deviceKey(one)}`)).size)
       const { taken, ...here } = crowd()
       clients.set(here.clients)
       watchers.set(here.watchers)

@@ -335,9 +335,13 @@ export class OperationTable {
       .run(device, username, hold.since, hold.operationId, hold.message)
   }
 
-  /** The device has another key from now on. */
-  moveLoginHolds(from: string, to: string): void {
-    this.#db.prepare('UPDATE OR REPLACE login_holds SET device = ? WHERE device = ?').run(to, from)
+  /** A connection knows the device by another key from now on; others may still know it by this one. */
+  copyLoginHolds(from: string, to: string): void {
+    this.#db
+      .prepare(
+        `INSERT OR REPLACE INTO login_holds SELECT ?, username, since, operation_id, message FROM login_holds WHERE device = ?`,
+      )
+      .run(to, from)
   }
 
   clearLoginHold(device: string, username: string): void {

@@ -106,20 +106,21 @@ const malformed: Planter = {
   async plant({ rig }) {
     const { secret } = this
     await using client = await RawClient.enter(throughUnix(rig.socket))
+    const login = 'admin@127.0.0.1:1'
     const requests = [
-      { id: 1, password: `${secret}\n` },
-      { id: 1, password: { [secret]: secret } },
-      { id: secret, password: secret },
-      { id: 999_999, password: secret },
-      { id: 1, password: secret.repeat(99) },
-      { id: 1, password: [secret], why: secret },
+      { id: 1, login, password: `${secret}\n` },
+      { id: 1, login, password: { [secret]: secret } },
+      { id: secret, login, password: secret },
+      { id: 999_999, login, password: secret },
+      { id: 1, login, password: secret.repeat(99) },
+      { id: 1, login, password: [secret], why: secret },
       secret,
     ]
     for (const [index, request] of requests.entries())
       client.say(`42${index}${JSON.stringify(['credential:set', request])}`)
     for (const index of requests.keys()) await client.hears(`43${index}[`)
     rig.hear('the socket', client.heard)
-    client.say(`42["credential:set",{"id":1,"password":"${secret}`)
+    client.say(`42["credential:set",{"id":1,"login":"${login}","password":"${secret}`)
     await client.isThrownOut(1000)
     rig.hear('the socket', client.heard)
   },

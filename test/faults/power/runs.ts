@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, rmdirSync, rmSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import { loginKey } from '../../../src/core/connection.ts'
 import { MIGRATIONS } from '../../../src/daemon/store/migrations.ts'
 import { migrate, openDatabase } from '../../../src/daemon/store/database.ts'
 import { until } from '../../helpers/wait.ts'
@@ -113,7 +114,8 @@ async function workForTwoDays(arena: Arena): Promise<readonly string[]> {
   if (!one || !other) throw new Error('the connections are gone')
   await client.request('connection:edit', { id: one.id, change: { name: 'cucm-pub', enter: 'lf' } })
   await client.request('credential:remove', { id: other.id })
-  await client.request('credential:set', { id: other.id, password: appliances[1]?.password ?? '' })
+  const password = appliances[1]?.password ?? ''
+  await client.request('credential:set', { id: other.id, login: loginKey(other), password })
   await client.request('connection:remove', { id: known.at(-1)?.id ?? 0 })
   client.close()
   await actors.restart('cucm-2')
