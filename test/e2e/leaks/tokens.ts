@@ -52,7 +52,9 @@ async function present(rig: Rig, port: number, token: string, good: string): Pro
   for (const body of [...bodies, token, `{"token":"${token}`]) {
     const heard = await ask('/api/connections/talks/restart', [auth, `Idempotency-Key: ${randomUUID()}`], body)
     if (body.includes('reason') !== heard.startsWith('HTTP/1.1 202')) throw new Error(`talks: ${heard.slice(0, 800)}`)
-    if (body.includes('reason')) await rig.run(['attach', 'last'])
+    // To its end: the device is free then.
+    const [, id] = /^location: \/api\/operations\/(\S+)/im.exec(heard) ?? []
+    if (id !== undefined) await rig.run(['attach', id])
   }
   await ask(`/api/connections/${token}/restart`, [auth, `Idempotency-Key: ${randomUUID()}`], '{}')
   await ask('/api/connections/talks/restart', [auth, `Idempotency-Key: ${token}`], '{}')
