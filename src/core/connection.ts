@@ -204,9 +204,9 @@ export function hopsTo<Key>(
 
 /** Everything that an edit can change or take away, as one string: two that are equal were not changed in between. */
 export function toState(connection: Connection): string {
-  const { name, host, port, username, platform, service, credential, hostKey } = connection
+  const { name, username, platform, service, credential, hostKey } = connection
   const { acceptNew, algorithms, algorithmsReason, algorithmsUntil, echo, enter, sudo, via, timings } = connection
-  const login = [name, host, port, username, platform, service, credential, hostKey]
+  const login = [name, deviceKey(connection), username, platform, service, credential, hostKey]
   const limits = [acceptNew, algorithms, algorithmsReason, algorithmsUntil]
   return JSON.stringify([...login, ...limits, echo, enter, sudo, via, timings])
 }

@@ -82,6 +82,15 @@ describe('an import', () => {
     expect(opened.list()).toEqual(before)
   })
 
+  it('changes nothing when the jump host on the way to one was moved since the plan was made', async () => {
+    const opened = open()
+    const hop = opened.house.add('hop', '10.10.0.1')
+    opened.house.store.write(() => opened.house.store.connections.edit(opened.house.add('b'), { via: 'hop' }))
+    const plan = await opened.plan('- {name: b, service: Cisco Tftp}')
+    opened.house.store.write(() => opened.house.store.connections.edit(hop, { host: '10.10.0.9' }))
+    expect(() => opened.write(plan)).toThrow('b was changed since the plan was made. Nothing was imported.')
+  })
+
   it('changes nothing when a connection has gone, or its new name is taken', async () => {
     const opened = open()
     const a = opened.house.add('a', '10.10.0.1')
