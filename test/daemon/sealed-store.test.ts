@@ -127,7 +127,7 @@ describe('a rotation', () => {
     fs.mkdirSync(`${house.key}-next.draft`)
     expect(await rejection(sealed.rotate())).toMatchObject({
       code: 'bad_key_file',
-      message: `The key file ${house.key} cannot be read or written: ERR_FS_EISDIR at rm.`,
+      message: `The key in ${house.key} cannot be read or written: ERR_FS_EISDIR at rm.`,
     })
     expect(fs.readFileSync(house.key)).toEqual(before)
     expect(await house.opened(house.sealed())).toEqual(ALL)
@@ -216,7 +216,7 @@ describe('a rotation', () => {
     // A directory cannot be replaced by a file.
     fs.rmSync(house.key)
     fs.mkdirSync(path.join(house.key, 'x'), { recursive: true })
-    const words = `The key file ${house.key} cannot be read or written: EISDIR at rename.`
+    const words = `The key in ${house.key} cannot be read or written: EISDIR at rename.`
     expect(await rejection(sealed.rotate())).toMatchObject({ code: 'bad_key_file', message: words })
     expect(await house.opened(sealed)).toEqual(ALL)
     expect(await rejection(sealed.rotate())).toMatchObject({ code: 'bad_key_file', message: words })
