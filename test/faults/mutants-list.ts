@@ -188,8 +188,8 @@ export const MUTANTS: readonly Mutant[] = [
       {
         // Errors are masked on their way out, too.
         file: 'src/core/masks.ts',
-        find: '  for (const { forms } of inUse.values()) {',
-        replace: '  for (const { forms } of [] as { readonly forms: readonly string[] }[]) {',
+        find: '  for (const form of longestFirst) text',
+        replace: '  for (const form of [] as string[]) text',
       },
       {
         file: 'src/daemon/ssh/authentication.ts',

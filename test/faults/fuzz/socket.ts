@@ -145,7 +145,10 @@ const FACE_WORDS = [
 
 /** What must not be asked in earnest: the one is for the network, the other ends the game. */
 function isHarmless(name: string, input: unknown): boolean {
-  return !['connection:add', 'daemon:stop'].includes(name) || !REQUESTS[name as RequestName].safeParse(input).success
+  return (
+    !['connection:add', 'connection:import', 'daemon:stop'].includes(name) ||
+    !REQUESTS[name as RequestName].safeParse(input).success
+  )
 }
 
 const ATTACKS: readonly Attack[] = [
