@@ -112,9 +112,13 @@ export function createSealedStore({
   const rethrow = (error: unknown): never => {
     const { code, syscall } = error as NodeJS.ErrnoException
     if (code === undefined || syscall === undefined) throw error
-    throw new VosError('bad_key_file', `The key in ${file ?? configDirectory} cannot be read or written: ${code} at ${syscall}.`, {
-      hint: 'Look at its disk, then try again. What the key is now: vosctl key status',
-    })
+    throw new VosError(
+      'bad_key_file',
+      `The key in ${file ?? configDirectory} cannot be read or written: ${code} at ${syscall}.`,
+      {
+        hint: 'Look at its disk, then try again. What the key is now: vosctl key status',
+      },
+    )
   }
 
   const status = (): KeyStatus => {
