@@ -325,10 +325,10 @@ function bound(conn: VosSocket['conn']): void {
   let waiting = 0
   let since = -Infinity
   let packets = 0
-  conn.on('packetCreate', ({ data }: { data?: string }) => {
+  conn.on('packetCreate', ({ data }: { data?: string | Buffer }) => {
     waiting += PACKET_COST + (data?.length ?? 0)
     // An event, which will be acknowledged.
-    if (data?.startsWith('2')) packets--
+    if (typeof data === 'string' && data.startsWith('2')) packets--
   })
   conn.on('drain', () => (waiting = 0))
   // Whoever does not answer a goodbye is cut off.

@@ -13,7 +13,7 @@ import { playServer, QUICK, toTarget, type PlayedServer } from '../helpers/ssh-s
 import { SSHD, startSshd, type TestSshd } from '../helpers/sshd.ts'
 import { temporaryDirectory } from '../helpers/temporary.ts'
 import { requireTool } from '../helpers/tools.ts'
-import { until } from '../helpers/wait.ts'
+import { accepts, until } from '../helpers/wait.ts'
 
 const MODERN = { algorithms: 'modern', algorithmsUntil: null, acceptNew: false } as const
 
@@ -43,7 +43,7 @@ async function startAgent(options: { readonly askpass?: string; readonly also?: 
   const env = { PATH: process.env['PATH'], SSH_ASKPASS: options.askpass, SSH_ASKPASS_REQUIRE: 'force', DISPLAY: ':0' }
   const agent = spawn(AGENT ?? 'ssh-agent', ['-D', '-a', socket], { env, stdio: 'ignore' })
   onTestFinished(() => void agent.kill('SIGKILL'))
-  await until('the agent listens', () => fs.existsSync(socket))
+  await until('the agent listens', () => accepts(socket))
   const add = (...words: string[]) =>
     void execFileSync(ADD ?? 'ssh-add', ['-q', ...words], { env: { ...process.env, SSH_AUTH_SOCK: socket } })
   const confirm = options.askpass ? ['-c'] : []

@@ -6,7 +6,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { Rig, VOSCTL, VOSD } from '../helpers/rig.ts'
 import { startSystemctl } from '../helpers/systemctl.ts'
 import { temporaryDirectory } from '../helpers/temporary.ts'
-import { until } from '../helpers/wait.ts'
+import { accepts, until } from '../helpers/wait.ts'
 
 /** A house with a trap: a module that writes down the words of every program that loads it. */
 function trapped() {
@@ -32,7 +32,7 @@ async function startAndStay(rig: Rig, args: readonly string[], env: NodeJS.Proce
     child.kill('SIGTERM')
     if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
   })
-  await until('the daemon listens', () => fs.existsSync(rig.socket), 30_000)
+  await until('the daemon listens', () => accepts(rig.socket), 30_000)
   return child.pid ?? 0
 }
 

@@ -13,7 +13,7 @@ import { Rig } from '../helpers/rig.ts'
 import { SOME_HOST_KEY } from '../helpers/ssh-server.ts'
 import { temporaryDirectory } from '../helpers/temporary.ts'
 import { requireTool } from '../helpers/tools.ts'
-import { until } from '../helpers/wait.ts'
+import { accepts, until } from '../helpers/wait.ts'
 import type { Planter } from './leaks/planter.ts'
 import { PLANTERS } from './leaks/planters.ts'
 
@@ -204,7 +204,7 @@ async function brokenHouse(entry: string, place: string, statement: string): Pro
   onTestFinished(async () => {
     if (daemon.exitCode === null && daemon.kill('SIGKILL')) await once(daemon, 'exit')
   })
-  await until('the daemon listens', () => fs.existsSync(rig.socket), 20_000)
+  await until('the daemon listens', () => accepts(rig.socket), 20_000)
   return rig
 }
 

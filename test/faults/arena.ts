@@ -2,7 +2,6 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createConnection } from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
 import { Client, NoAnswerError } from '../../src/cli/client.ts'
@@ -15,7 +14,7 @@ import { loadSealingKey, sealPassword } from '../../src/daemon/ssh/credentials.t
 import { openDatabase } from '../../src/daemon/store/database.ts'
 import { Store } from '../../src/daemon/store/store.ts'
 import { startSimulator, type Scenario, type Simulator, type SimulatorOptions } from '../../src/simulator/index.ts'
-import { comesTrue } from '../helpers/wait.ts'
+import { accepts, comesTrue } from '../helpers/wait.ts'
 import { check, type Witnesses } from './check.ts'
 import { ROOT } from './root.ts'
 
@@ -347,17 +346,5 @@ export function isStopped({ pid }: ChildProcess): boolean {
     return readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') T ')
   } catch {
     return false
-  }
-}
-
-async function accepts(socketPath: string): Promise<boolean> {
-  const socket = createConnection(socketPath)
-  try {
-    await once(socket, 'connect')
-    return true
-  } catch {
-    return false
-  } finally {
-    socket.destroy()
   }
 }

@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { createConnection } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 type Look<T> = () => T | null | undefined | false | Promise<T | null | undefined | false>
@@ -30,5 +32,18 @@ export async function within<T>(ms: number, work: Promise<T>): Promise<T | undef
     return await Promise.race([work, sleep(ms, undefined, over)])
   } finally {
     over.abort()
+  }
+}
+
+/** Whether somebody listens there: the name of a socket comes a moment before that. */
+export async function accepts(socketPath: string): Promise<boolean> {
+  const socket = createConnection(socketPath)
+  try {
+    await once(socket, 'connect')
+    return true
+  } catch {
+    return false
+  } finally {
+    socket.destroy()
   }
 }

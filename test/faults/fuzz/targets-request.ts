@@ -267,7 +267,7 @@ function strangeKey(object: unknown, may: string): string | undefined {
 function wrongValue(value: unknown, key = ''): string | undefined {
   if (typeof value === 'string') {
     const isPassword = key === 'password' || key === 'passphrase'
-    if (value === '' || value.length > (isPassword ? 1024 : 4096)) return `${key} is empty or too long`
+    if (value === '' || value.length > (isPassword ? 1024 : 6000)) return `${key} is empty or too long`
     if (isPassword ? /[\0\r\n]/.test(value) : /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u.test(value)) {
       return `${key} is no printable line`
     }
