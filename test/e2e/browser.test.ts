@@ -1,12 +1,13 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import type { Page } from 'puppeteer-core'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import type { Operation } from '../../src/core/operation.ts'
 import { PROTOCOL_VERSION } from '../../src/core/protocol.ts'
 import { scenarios } from '../../src/simulator/index.ts'
 import { openBrowser, servePage, serveRelay } from '../helpers/pages.ts'
 import { Rig } from '../helpers/rig.ts'
+import { atEndOfAll } from '../helpers/temporary.ts'
 import { requireTool } from '../helpers/tools.ts'
 
 const CHROMIUM = requireTool('chromium-headless-shell') ?? requireTool('chromium')
@@ -24,14 +25,16 @@ interface Attack {
 }
 
 describe.skipIf(CHROMIUM === null)(`a browser on the machine of the daemon${why}`, () => {
+  // Not within a hook: what is registered there does not run.
+  const atEnd = atEndOfAll()
   let rig: Rig
   let listed: number
   let door: string
   let token: { readonly full: string; readonly read: string }
 
   beforeAll(async () => {
-    rig = new Rig(afterAll)
-    listed = await servePage(afterAll)
+    rig = new Rig(atEnd)
+    listed = await servePage(atEnd)
     fs.mkdirSync(rig.config, { recursive: true, mode: 0o700 })
     const settings = `listen: 127.0.0.1:0\norigins: ["http://ops.example:${listed}"]\npolling: true\n`
     fs.writeFileSync(path.join(rig.config, 'config.yaml'), settings)

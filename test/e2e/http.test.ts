@@ -4,13 +4,13 @@ import { spawn } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 import { io } from 'socket.io-client'
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import type { Operation } from '../../src/core/operation.ts'
 import { PROTOCOL_VERSION, type Refusal } from '../../src/core/protocol.ts'
 import { scenarios, type Simulator, type SimulatorOptions } from '../../src/simulator/index.ts'
 import { ask, say, type Heard, type Wish } from '../helpers/face.ts'
 import { Rig } from '../helpers/rig.ts'
-import type { AtEnd } from '../helpers/temporary.ts'
+import { atEndOfAll } from '../helpers/temporary.ts'
 import { requireTool } from '../helpers/tools.ts'
 import { until } from '../helpers/wait.ts'
 
@@ -19,8 +19,7 @@ const curl = requireTool('curl')
 
 /** A house with its network door open, an appliance, and a token of each kind, for all tests of a group. */
 function house(options: SimulatorOptions = {}) {
-  const ends: Parameters<AtEnd>[0][] = []
-  const rig = new Rig((end) => ends.unshift(end))
+  const rig = new Rig(atEndOfAll())
   const tokens = { ci: '', monitor: '' }
   const here = { rig, tokens, port: 0, device: undefined as unknown as Simulator, as }
   beforeAll(async () => {
@@ -32,9 +31,6 @@ function house(options: SimulatorOptions = {}) {
     for (const name of ['ci', 'monitor'] as const)
       tokens[name] = fs.readFileSync(path.join(rig.config, 'tokens', name), 'utf8').trim()
     here.port = await portOf(rig)
-  })
-  afterAll(async () => {
-    for (const end of ends) await end()
   })
   function as(name: keyof typeof tokens) {
     return (method: string, where: string, wish: Wish = {}) =>

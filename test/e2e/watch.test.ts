@@ -1,10 +1,11 @@
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, describe, test, type ExpectStatic, type TestContext } from 'vitest'
+import { beforeAll, describe, test, type ExpectStatic, type TestContext } from 'vitest'
 import { scenarios, type Scenario, type Simulator } from '../../src/simulator/index.ts'
 import { DaemonStandIn, type Answers } from '../cli/daemon-stand-in.ts'
 import { Rig, VOSCTL } from '../helpers/rig.ts'
+import { atEndOfAll } from '../helpers/temporary.ts'
 import { PATIENCE_MS, type Terminal, tmux } from '../helpers/terminal.ts'
 import { until } from '../helpers/wait.ts'
 
@@ -16,13 +17,13 @@ const header = /^vosctl watch/gm
 
 describe.skipIf(tmux === null)('watch on a terminal (needs tmux)', { timeout: 4 * PATIENCE_MS }, () => {
   /** One house for all, with a restart under way. */
-  const ends: (() => void | Promise<void>)[] = []
+  const atEnd = atEndOfAll()
   let rig: Rig
   let appliance: Simulator
   let id = ''
 
   beforeAll(async () => {
-    rig = new Rig((end) => ends.push(end))
+    rig = new Rig(atEnd)
     appliance = await rig.appliance('cucm-pub', publisher, { timeScale: 0.1 })
     await beginRestart()
   }, 4 * PATIENCE_MS)
@@ -34,10 +35,6 @@ describe.skipIf(tmux === null)('watch on a terminal (needs tmux)', { timeout: 4 
     await until('it stops', () => appliance.services.find(isTomcat)?.state === 'STOPPING', 2 * PATIENCE_MS)
     appliance.pauseOutput()
   }
-
-  afterAll(async () => {
-    for (const end of ends.toReversed()) await end()
-  })
 
   interface Watching {
     readonly terminal: Terminal
