@@ -40,9 +40,7 @@ export class LentSecrets {
   claim(requestId: string, connections: readonly Connection[], operationId: string): void {
     const typed = connections.flatMap((connection) => {
       const lent = this.#unclaimed.get(keyOf(requestId, connection))
-      return lent
-        ? [[keyOf(operationId, connection), { secret: lent.secret, reveal: conceal(lent.secret) }] as const]
-        : []
+      return lent ? [[placeOf(connection), { secret: lent.secret, reveal: conceal(lent.secret) }] as const] : []
     })
     if (typed.length > 0) this.#claimed.set(operationId, new Map(typed))
   }
@@ -54,7 +52,7 @@ export class LentSecrets {
 
   /** What was typed for the login of this operation at this connection. */
   find(operationId: string, connection: Connection): string | undefined {
-    return this.#claimed.get(operationId)?.get(keyOf(operationId, connection))?.secret
+    return this.#claimed.get(operationId)?.get(placeOf(connection))?.secret
   }
 
   /** The operation has ended. */
@@ -71,6 +69,10 @@ export class LentSecrets {
   }
 }
 
-function keyOf(whatFor: string, connection: Connection): string {
-  return `${whatFor} ${connection.id} ${loginKey(connection)}`
+function placeOf(connection: Connection): string {
+  return `${connection.id} ${loginKey(connection)}`
+}
+
+function keyOf(requestId: string, connection: Connection): string {
+  return `${requestId} ${placeOf(connection)}`
 }
